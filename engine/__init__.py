@@ -1,0 +1,66 @@
+"""Attain: how likely a sales plan is to be met, what may keep it from that, and which money changes it most.
+
+The public names, each loaded when it is first used, so that ``import engine`` costs nothing.
+
+Examples
+--------
+>>> import engine
+>>> sorted(name for name in engine.__all__ if "Error" in name)
+['AllocationError', 'EngineError', 'ScenarioError', 'SimulationError', 'StoreError']
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.analysis.attainment import Forecast, forecast
+    from engine.errors import AllocationError, EngineError, Fault, ScenarioError, SimulationError, StoreError
+    from engine.reading import load
+    from engine.scenario.load import parse, reference_path
+    from engine.scenario.model import Scenario
+    from engine.simulation import simulate
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "load": "engine.reading",
+    "parse": "engine.scenario.load",
+    "reference_path": "engine.scenario.load",
+    "Scenario": "engine.scenario.model",
+    "simulate": "engine.simulation",
+    "forecast": "engine.analysis.attainment",
+    "Forecast": "engine.analysis.attainment",
+    "EngineError": "engine.errors",
+    "ScenarioError": "engine.errors",
+    "SimulationError": "engine.errors",
+    "AllocationError": "engine.errors",
+    "StoreError": "engine.errors",
+    "Fault": "engine.errors",
+}
+
+__all__ = [
+    "load",
+    "parse",
+    "reference_path",
+    "Scenario",
+    "simulate",
+    "forecast",
+    "Forecast",
+    "EngineError",
+    "ScenarioError",
+    "SimulationError",
+    "AllocationError",
+    "StoreError",
+    "Fault",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

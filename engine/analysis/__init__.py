@@ -1,0 +1,1 @@
+"""Questions asked of simulated paths: attainment, and what is built on it."""

@@ -1,0 +1,222 @@
+"""The path loop: worlds x blocks of paths, months in order; fills the outputs.
+
+A block holds LANES paths of one world, and every quantity of the month is a row of LANES numbers, so that the inner loops
+become vector instructions and their rows stay near the core. A block writes only its own columns; sums over paths come
+later in fixed order, so threads and chunks cannot change a digit.
+"""
+
+import numpy as np
+
+from engine.kernels import customers, demand, hits, review, risks, spend, targets
+from engine.kernels.jit import compiled, parallel, prange
+from engine.kernels.layout import Layout
+from engine.kernels.paths import draw_months, draw_paths
+from engine.kernels.rows import add, add_product, add_scaled, copy, fill
+
+LANES = 128
+_BLOCKS_PER_TASK = 8  # a task allocates its rows once and works through these blocks
+
+
+@compiled
+def _reset(number, at, block, mark, n):
+    """Bring the block to the start of the horizon."""
+    for j in range(at.value.count + at.flag.count):
+        fill(block, j, 0.0, n)
+    for f in range(at.control.funds):
+        fill(block, at.value.fund_balance + f, number[at.control.fund_amount + f], n)
+        fill(block, at.row.cover + f + 1, 1.0, n)
+    fill(block, at.row.cover, 1.0, n)
+    for j in range(at.mark.count):
+        mark[j] = 0
+    for b in range(at.line.lines):
+        fill(block, at.row.extra + b, 0.0, n)
+        fill(block, at.row.decided + b, 0.0, n)
+    for v in range(at.control.levels):
+        fill(block, at.row.spoken + v, -1.0, n)
+    for j in range(at.stream.clients):
+        fill(block, at.value.customers + j, number[at.stream.client_count + j], n)
+    for j in range(5 * at.target.sets):
+        fill(block, at.row.set_revenue + j, 0.0, n)
+    fill(block, at.row.cumulative, 0.0, n)
+    fill(block, at.row.state, 0.0, n)
+    for slot in range(4):
+        fill(block, at.row.common + slot, 0.0, n)
+
+
+@compiled
+def _pay_incentives(number, whole, at, row, value, block, month, n):
+    """Revenue of the named streams times the rate of the highest tier that the company's month reaches."""
+    if at.tiers == 0:
+        return
+    base, rate = row.work, row.work + 1
+    fill(block, base, 0.0, n)
+    for entry in range(at.tier_stream_count):
+        add(block, base, row.y + whole[at.tier_stream + entry], n)
+    plan = number[at.plan + month]
+    fill(block, rate, 0.0, n)
+    for j in range(at.tiers):
+        paid = number[at.tier_rate + j]
+        reach = (number[at.tier_from + j] - 1e-9) * plan if plan > 0.0 else -1.0
+        for p in range(n):
+            block[rate, p] = paid if block[row.month, p] >= reach else block[rate, p]
+    add_product(block, value.incentive_cost, base, rate, n)
+
+
+@compiled
+def _account(number, whole, at, block, month, n):
+    """Book the month: totals of the year, incentives, targets."""
+    row, value, months = at.row, at.value, at.control.months
+    fill(block, row.month, 0.0, n)
+    for i in range(at.stream.streams):
+        add(block, row.month, row.y + i, n)
+        add(block, value.gross_margin, row.margin + i, n)
+        add(block, value.stream_revenue + i, row.y + i, n)
+        if value.streams_kept:
+            copy(block, value.stream_months + month * at.stream.streams + i, row.y + i, n)
+    copy(block, value.monthly_revenue + month, row.month, n)
+    add(block, row.cumulative, row.month, n)
+    _pay_incentives(number, whole, at.control, row, value, block, month, n)
+    targets.sum_sets(whole, at.target, block, row.y, row.set_revenue, n)
+    targets.sum_sets(whole, at.target, block, row.margin, row.set_margin, n)
+    if at.stream.clients > 0:
+        targets.sum_clients(whole, at.target, at.stream.client, block, row.before, row.set_before, n)
+        targets.sum_clients(whole, at.target, at.stream.client, block, row.lost, row.set_lost, n)
+        targets.sum_clients(whole, at.target, at.stream.client, block, value.customers, row.set_after, n)
+    targets.follow(whole, at.target, row, block, months, month, n)
+
+
+@compiled
+def _review(number, whole, at, block, mark, month, planned, n):
+    """Lag and status at the end of the month, and the money that the review decides for the next one."""
+    control, value = at.control, at.value
+    status, lag = value.count + at.flag.status + month, value.lag + month
+    review.lag_row(block, lag, at.row.cumulative, planned, n)
+    if control.levels == 0:
+        return
+    lowest, highest = number[control.level_lag], number[control.level_lag + control.levels - 1]
+    review.status_row(block, status, lag, lowest, highest, n)
+    if month + 1 < control.months:
+        exhausted, acted = value.count + at.flag.fund_exhausted, value.count + at.flag.acted
+        review.act(
+            number, whole, control, at.row, block, mark, at.mark.line_live, lag, value, exhausted, acted, month, n
+        )  # fmt: skip
+
+
+@compiled
+def _close(number, whole, at, block, mark, n):
+    """Settle the year: backlog, contribution, targets."""
+    value, row = at.value, at.row
+    copy(block, value.revenue, row.cumulative, n)
+    for j in range(at.risk.backlogs):
+        if mark[at.mark.backlog_live + j]:
+            add(block, value.deferred_out, row.backlog + j, n)
+    fixed, budget = number[at.control.line_cost], number[at.control.incentive_budget]
+    overrun = row.work
+    for p in range(n):
+        cost = block[value.incentive_cost, p]
+        block[value.contribution, p] = block[value.gross_margin, p] - cost - fixed
+        block[overrun, p] = cost - budget if cost > budget else 0.0
+    for b in range(at.line.lines + 1):
+        add_scaled(block, value.contribution, -1.0, value.corrective + b, n)
+    for r in range(at.risk.risks):
+        add_scaled(block, value.contribution, -1.0, value.response_cost + r, n)
+    met = value.count + at.flag.target_met
+    targets.finish(number, whole, at.target, row, block, at.control.funds, value.fund_balance, overrun, met, n)
+
+
+@compiled
+def _simulate_month(number, whole, at, block, mark, span, month, n):
+    """One month, in the order of the model's section 3."""
+    row, value, months = at.row, at.value, at.control.months
+    line_live, risk_live, backlog_live = at.mark.line_live, at.mark.risk_live, at.mark.backlog_live
+    spend.correct(number, whole, at.line, row, block, mark, line_live, months, month, n)
+    spend.lifts(number, whole, at.line, row, block, mark, line_live, months, month, n)
+    demand.volumes(number, whole, at.stream, row, value.customers, block, months, month, n)
+    if number[at.demand.volatility] > 0.0:
+        demand.advance(number, at.demand, block, row.state, row.shock + month % 4, month, n)
+    demand.apply_noise(number, at.stream, at.demand, row, block, month % 4, n)
+    risks.open_month(number, whole, at.risk, row, block, mark, risk_live, span, month, n)
+    exhausted = value.count + at.flag.fund_exhausted
+    hits.respond(number, whole, at.risk, row, at.control.funds, value, exhausted, block, mark, risk_live, span, month, n)
+    hits.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, backlog_live, span, month, n)
+    hits.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, risk_live, backlog_live, n)
+    customers.turn_over(
+        number, whole, at.stream, at.risk, row, value.customers, block, mark, risk_live, months, month, n
+    )  # fmt: skip
+    _account(number, whole, at, block, month, n)
+
+
+@compiled
+def simulate_block(number, whole, tables, at, world, stream, block, cells, mark, span, path, n, given, k0, k1):
+    """Simulate n <= LANES paths of one world; their results are then the first rows of the block."""
+    _reset(number, at, block, mark, n)
+    targets.start(whole, at.target, block, at.row.tally, n)
+    draw_paths(number, whole, tables, at, world, at.row, block, cells, span, path, n, stream, given, k0, k1)
+    planned = 0.0
+    for month in range(at.control.months):
+        if month % 4 == 0:
+            draw_months(number, whole, at, at.row, block, path, n, stream, month, given, k0, k1)
+        _simulate_month(number, whole, at, block, mark, span, month, n)
+        planned += number[at.control.plan + month]
+        _review(number, whole, at, block, mark, month, planned, n)
+        if at.value.funds_kept:
+            for f in range(at.control.funds):
+                copy(block, at.value.fund_months + month * at.control.funds + f, at.value.fund_balance + f, n)
+    _close(number, whole, at, block, mark, n)
+
+
+@compiled
+def _store(block, column, n, values, flags):
+    for j in range(values.shape[0]):
+        for p in range(n):
+            values[j, column + p] = block[j, p]
+    for j in range(flags.shape[0]):
+        for p in range(n):
+            flags[j, column + p] = np.int8(block[values.shape[0] + j, p])
+
+
+def simulate_paths(plan, path, n_paths, column, stride, k0, k1, given, out):
+    """Simulate the paths path..path+n_paths-1 of every world of `plan` into `out`.
+
+    Parameters
+    ----------
+    plan : PlanArrays
+    path, n_paths : int
+        First path and number of paths of each world.
+    column, stride : int
+        Path `path` of world w goes to the column `column + w * stride` of the outputs.
+    k0, k1 : uint64
+        Low and high half of the seed.
+    given : ndarray, shape (rows, worlds * n_paths) or (0, 0)
+        Uniforms that take the place of the path-level drivers' own.
+    out : Outputs
+    """
+    arrays = (plan.numbers, plan.whole, plan.tables, plan.streams)
+    simulate_parts(*arrays, *plan.layout, path, n_paths, column, stride, k0, k1, given, out.values, out.flags)
+
+
+@parallel
+def simulate_parts(
+    numbers, whole, tables, streams, draw, demand_at, stream, line, risk, copula, control, target, value, flag, row, mark_at,
+    path, n_paths, column, stride, k0, k1, given, values, flags,
+):  # fmt: skip
+    """`simulate_paths` with the layout in parts: a parallel loop takes tuples, but no tuples of tuples."""
+    blocks = (n_paths + LANES - 1) // LANES
+    jobs = streams.size * blocks
+    tasks = (jobs + _BLOCKS_PER_TASK - 1) // _BLOCKS_PER_TASK
+    for task in prange(tasks):
+        at = Layout(draw, demand_at, stream, line, risk, copula, control, target, value, flag, row, mark_at)
+        block = np.empty((row.count, LANES))
+        cells = np.empty(LANES, np.int64)
+        mark = np.zeros(mark_at.count, np.int64)
+        span = np.empty((2, risk.occurrences))
+        for job in range(task * _BLOCKS_PER_TASK, min(jobs, (task + 1) * _BLOCKS_PER_TASK)):
+            world = job // blocks
+            start = (job % blocks) * LANES
+            n = min(LANES, n_paths - start)
+            first = world * n_paths + start
+            simulate_block(
+                numbers[world if numbers.shape[0] > 1 else 0], whole, tables, at, world, streams[world], block, cells, mark,
+                span, path + start, n, given[:, first : first + n], k0, k1,
+            )  # fmt: skip
+            _store(block, column + world * stride + start, n, values, flags)

@@ -1,0 +1,74 @@
+"""The one home of Numba options.
+
+No fast-math flag is set: without contraction and reassociation a compiled kernel gives the same bits as the plain Python
+functions, on any number of threads, which the tests hold. Speed comes from short loops over the lanes of a block.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+import numba
+from numba import njit, prange
+
+__all__ = ["compiled", "lane", "parallel", "prange", "set_threads"]
+
+# A lane loop reads and writes several rows; LLVM gives up on vector code when it would have to compare more than 8 pairs
+# of addresses. The rows never overlap, and a few dozen comparisons cost little beside 128 lanes.
+llvm.set_option("attain", "--runtime-memory-check-threshold=64")
+
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+
+
+def _cache_directory() -> str:
+    """Directory of the compiled kernels, named after the text of all of them.
+
+    Numba renews a cached function when its own file changes, not when a function that it calls does.
+    """
+    here = Path(__file__).parent
+    text = b"".join(path.read_bytes() for path in sorted(here.glob("*.py")))
+    name = "kernels-" + hashlib.sha256(text + numba.__version__.encode()).hexdigest()[:16]
+    homes = [here / "__pycache__", Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "attain"]
+    for home in homes:
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=home):
+                return str(home / name)
+        except OSError:
+            continue
+    return str(Path(tempfile.gettempdir()) / name)
+
+
+_CACHE = _cache_directory()
+
+
+def _cached(**options: Any) -> Callable[[Callable], Callable]:
+    """Decorator like `njit` whose cache lies in the directory of this version of the kernels."""
+
+    def decorate(function: Callable) -> Callable:
+        kept = numba.config.CACHE_DIR
+        numba.config.CACHE_DIR = _CACHE
+        try:
+            return njit(**_OPTIONS, **options)(function)
+        finally:
+            numba.config.CACHE_DIR = kept
+
+    return decorate
+
+
+compiled = _cached()
+# a function of one lane: a call inside a lane loop that is not inlined keeps the loop from becoming vector code
+lane = _cached(forceinline=True)
+parallel = _cached(parallel=True)
+
+
+def set_threads(threads: int | None) -> int:
+    """Set the number of threads of parallel kernels; `None` means all that the machine offers."""
+    available = int(numba.config.NUMBA_NUM_THREADS)
+    count = available if threads is None else min(threads, available)
+    numba.set_num_threads(count)
+    return count

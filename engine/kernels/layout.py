@@ -1,0 +1,326 @@
+"""What the kernel takes and gives, and where in its arrays each thing stands.
+
+A scenario reaches the kernel as four arrays: `numbers` (one row of float64 a world), `whole` (int64: structure, the same in
+all worlds), `tables` (float64 quantile tables) and `streams` (uint64, a world's random stream). A lane block works in one
+float64 array whose rows hold LANES numbers each. The NamedTuples below say where: they hold nothing but counts and offsets,
+which a kernel passes on at no cost (a tuple of arrays is counted up and down, array by array, at every use).
+
+Fields marked (n) are offsets into a world's row of `numbers`, (i) into `whole`, (r) rows of the block, unmarked are counts.
+Letters: t month, i stream, b line, f fund, r risk, k occurrence, c class, g profile, m lift group, d random field,
+v review level, q target, s stream set. Money in the plan's currency, times in months.
+"""
+
+from typing import Any, NamedTuple
+
+from numpy import ndarray
+
+REVENUE, GROSS_MARGIN, MARGIN_RATE, COUNT, RETENTION, FUND_LEFT, OVERRUN = range(7)
+GREEN, YELLOW, RED = range(3)
+OUTSIDE = -1  # no fund: paid in full from elsewhere
+ABSENT = -1  # no such random field, line or set
+SLOTS_PER_RISK = 5  # occurs, start, severity, duration, effectiveness
+
+
+class DrawAt(NamedTuple):
+    """Random fields (severity, duration, effectiveness, slip): how a uniform becomes a variate."""
+
+    fields: int
+    loc: int  # (n) d
+    scale: int  # (n) d
+    shape: int  # (n) d
+    kind: int  # (i) d: variates.CONSTANT ... STEPS
+    start: int  # (i) d: first node of the field's table
+    stride: int  # (i) d: nodes from one world's table to the next; 0 where all share one
+    bits: int  # (i) d: resolution of the table, or the number of samples
+
+
+class DemandAt(NamedTuple):
+    """Common demand and the noise that streams share."""
+
+    volatility: int  # (n)
+    persistence: int  # (n)
+    correlation: int  # (n) of the streams' own noises
+    drivers: int  # (i) demand, common noise
+
+
+class StreamAt(NamedTuple):
+    """Base volume and noise of the streams; launches and customers by their own indices."""
+
+    streams: int
+    launches: int
+    clients: int
+    volume: int  # (n) i x t: revenue a month at lift 0; a customer's for clients; without G_t for launches
+    beta: int  # (n) i
+    volatility: int  # (n) i
+    margin: int  # (n) i
+    noise_driver: int  # (i) i
+    lift_group: int  # (i) i
+    profile: int  # (i) i
+    launch: int  # (i) i: index among launches or ABSENT
+    launch_start: int  # (n) launches
+    launch_ramp: int  # (n) launches
+    launch_slip: int  # (i) launches: random field
+    launch_driver: int  # (i) launches
+    client: int  # (i) i: index among clients or ABSENT
+    client_stream: int  # (i) clients
+    client_count: int  # (n) clients
+    client_stay: int  # (n) clients: log(1 - churn) (1 - rescue) / 12
+    client_wins: int  # (n) clients x t
+    client_drivers: int  # (i) clients x 2: lost, won
+
+
+class LineAt(NamedTuple):
+    """Budget lines: response and reach."""
+
+    lines: int
+    groups: int
+    ceiling: int  # (n) b
+    scale: int  # (n) b
+    slope: int  # (n) b
+    carryover: int  # (n) b
+    adstock: int  # (n) b x t: effective spend of the plan's own amount
+    response: int  # (n) b x t: U at that spend
+    reach: int  # (n) entries
+    hill: int  # (i) b: 1 where the response is a hill
+    effectiveness: int  # (i) b: random field
+    driver: int  # (i) b
+    group_ptr: int  # (i) m + 1: reach entries of a lift group
+    group_line: int  # (i) entries
+
+
+class RiskAt(NamedTuple):
+    """Risks, their exposure classes (one an exposure entry) and profiles (streams that share all classes)."""
+
+    risks: int
+    occurrences: int
+    most: int  # occurrences of one risk
+    classes: int
+    profiles: int
+    backlogs: int
+    probability: int  # (n) r
+    rate: int  # (n) r: starts a month
+    begin: int  # (n) r: window
+    end: int  # (n) r
+    trigger: int  # (n) r
+    lag: int  # (n) r
+    buffer_share: int  # (n) r
+    buffer_months: int  # (n) r
+    deferred: int  # (n) r
+    release: int  # (n) r
+    margin_loss: int  # (n) r
+    churn: int  # (n) r: churn multiplier
+    cost_ratio: int  # (n) r
+    cost_month: int  # (n) r
+    exposure: int  # (n) c
+    by_rate: int  # (i) r
+    hazard: int  # (i) r
+    decay: int  # (i) r
+    rest: int  # (i) r: lasts to the end of the horizon
+    first: int  # (i) r + 1: first occurrence of each risk
+    severity: int  # (i) r: random field
+    duration: int  # (i) r: random field or ABSENT
+    effectiveness: int  # (i) r: random field or ABSENT: no response
+    fund: int  # (i) r: or OUTSIDE
+    driver: int  # (i) r
+    class_ptr: int  # (i) r + 1
+    class_risk: int  # (i) c
+    signed: int  # (i) c: the hit may be a gain
+    member_ptr: int  # (i) c + 1: streams of a class
+    member: int  # (i)
+    profile_ptr: int  # (i) g + 1: classes of a profile
+    profile_class: int  # (i)
+    profile_stream_ptr: int  # (i) g + 1: streams of a profile
+    profile_stream: int  # (i)
+    backlog_ptr: int  # (i) a backlog for each stream of each class entry of a profile whose risk defers
+    backlog_stream: int  # (i)
+    backlog_risk: int  # (i)
+
+
+class CopulaAt(NamedTuple):
+    """Correlated drivers, sorted by name."""
+
+    members: int
+    occurrences: int
+    factor: int  # (n) members x members: lower Cholesky factor
+    driver: int  # (i) members
+    slot: int  # (i) members: 0 occurs, 2 severity, 3 duration, 4 effectiveness; 0 for lines and launches
+    given_row: int  # (i) members: row of the first occurrence's uniform among those given from outside
+    of_risk: int  # (i) r x SLOTS_PER_RISK: member or ABSENT
+    of_line: int  # (i) b
+    of_launch: int  # (i) launches
+
+
+class ControlAt(NamedTuple):
+    """Plan, funds, review levels and incentives."""
+
+    months: int
+    funds: int
+    levels: int
+    tiers: int
+    tier_stream_count: int
+    plan: int  # (n) t: revenue a month
+    fund_amount: int  # (n) f
+    level_lag: int  # (n) v
+    level_amount: int  # (n) v
+    tier_from: int  # (n) tiers
+    tier_rate: int  # (n) tiers
+    incentive_budget: int  # (n)
+    line_cost: int  # (n): spend of all lines but the incentives'
+    level_line: int  # (i) v: or the number of lines: money without a line
+    level_fund: int  # (i) v: or OUTSIDE
+    quarter: int  # (i) t: number of the calendar quarter
+    tier_stream: int  # (i)
+
+
+class TargetAt(NamedTuple):
+    """Goals checked on each path, and the sets of streams they look at."""
+
+    targets: int
+    sets: int
+    bound: int  # (n) q
+    measure: int  # (i) q
+    where: int  # (i) q: set, or fund (ABSENT: all funds) for FUND_LEFT
+    of: int  # (i) q: set or ABSENT
+    months: int  # (i) q x t
+    last: int  # (i) q: last month looked at
+    at_least: int  # (i) q
+    set_ptr: int  # (i) s + 1
+    set_stream: int  # (i)
+
+
+class ValueAt(NamedTuple):
+    """Rows of the results of a path: the first rows of a block, and the rows of `Outputs.values`."""
+
+    revenue: int
+    gross_margin: int
+    contribution: int
+    incentive_cost: int
+    deferred_out: int
+    monthly_revenue: int  # t
+    lag: int  # t
+    loss: int  # r
+    response_cost: int  # r
+    fund_balance: int  # f
+    fund_need: int  # f
+    stream_revenue: int  # i
+    customers: int  # clients
+    corrective: int  # b + 1, the last for money without a line
+    stream_months: int  # t x i where asked for
+    fund_months: int  # t x f where asked for
+    count: int
+    streams_kept: int  # 1 where stream_months is asked for
+    funds_kept: int
+
+
+class FlagAt(NamedTuple):
+    """Rows of the yes-or-no results, which follow the values in a block and are the rows of `Outputs.flags`."""
+
+    status: int  # t: 0 green, 1 yellow, 2 red
+    fund_exhausted: int  # f
+    acted: int  # v
+    target_met: int  # q
+    count: int
+
+
+class RowAt(NamedTuple):
+    """Scratch rows of a block (r)."""
+
+    uniform: int  # 4
+    work: int  # 8
+    start: int  # k
+    end: int  # k
+    severity: int  # k
+    duration: int  # k
+    effectiveness: int  # k
+    respond: int  # k
+    previous: int  # r
+    hit: int  # c
+    undone: int  # c
+    stake: int  # c
+    open_severity: int  # r
+    undone_severity: int  # r
+    need: int  # r
+    fund_need: int  # f
+    cover: int  # f + 1, the first all ones: money from outside
+    backlog: int
+    profile: int  # 6
+    linked: int  # members
+    linked_normal: int  # members
+    shock: int  # 4
+    common: int  # 4
+    own: int  # 4 x i
+    state: int
+    line_effect: int  # b
+    slip: int  # launches
+    extra: int  # b
+    decided: int  # b + 1
+    response: int  # b
+    lift: int  # m
+    y0: int  # i
+    y: int  # i
+    margin: int  # i
+    month: int
+    cumulative: int
+    spoken: int  # v
+    before: int  # clients
+    lost: int  # clients
+    client_uniform: int  # clients x 2 x 4
+    set_revenue: int  # s
+    set_margin: int  # s
+    set_before: int  # s
+    set_lost: int  # s
+    set_after: int  # s
+    tally: int  # q x 4
+    count: int
+
+
+class MarkAt(NamedTuple):
+    """Marks of a block (int64): which rows hold anything."""
+
+    risk_live: int  # r
+    backlog_live: int
+    line_live: int  # b + 1
+    count: int
+
+
+class Layout(NamedTuple):
+    """All offsets of one scenario."""
+
+    draw: DrawAt
+    demand: DemandAt
+    stream: StreamAt
+    line: LineAt
+    risk: RiskAt
+    copula: CopulaAt
+    control: ControlAt
+    target: TargetAt
+    value: ValueAt
+    flag: FlagAt
+    row: RowAt
+    mark: MarkAt
+
+
+class PlanArrays(NamedTuple):
+    """One scenario in all its worlds."""
+
+    numbers: ndarray  # (w, n) float64
+    whole: ndarray  # (n,) int64
+    tables: ndarray  # (n,) float64
+    streams: ndarray  # (w,) uint64
+    layout: Layout
+
+
+class Outputs(NamedTuple):
+    """What the kernel fills; a column a path: world 0's, then world 1's, and so on."""
+
+    values: ndarray  # (ValueAt.count, p) float64
+    flags: ndarray  # (FlagAt.count, p) int8
+
+
+def consecutive(kind: Any, sizes: dict[str, int], start: int = 0, **rest: int) -> Any:
+    """Lay fields out one after the other; `count` is where they end, `rest` are fields of their own."""
+    at, offset = {}, start
+    for name, size in sizes.items():
+        at[name] = offset
+        offset += size
+    return kind(**at, **rest, count=offset)

@@ -1,0 +1,42 @@
+"""Every variable of a result, once: its dimensions, unit and meaning."""
+
+from typing import NamedTuple
+
+CURRENCY = "currency"  # stands for the plan's currency
+
+
+class Variable(NamedTuple):
+    """One variable of a result Dataset."""
+
+    dims: tuple[str, ...]
+    units: str
+    long_name: str
+
+
+DIMENSIONS = ("world", "path", "month", "stream", "line", "risk", "fund", "level", "target", "quantile")
+
+VARIABLES = {
+    "revenue": Variable(("world", "path"), CURRENCY, "revenue of the horizon"),
+    "attainment": Variable(("world", "path"), "1", "revenue of the horizon over target"),
+    "gross_margin": Variable(("world", "path"), CURRENCY, "gross margin of the horizon"),
+    "contribution": Variable(
+        ("world", "path"), CURRENCY, "gross margin less spend, corrective money, cost of responses and incentives"
+    ),
+    "incentive_cost": Variable(("world", "path"), CURRENCY, "variable pay of the horizon"),
+    "revenue_deferred_out": Variable(("world", "path"), CURRENCY, "revenue still deferred after the last month"),
+    "monthly_revenue": Variable(("world", "path", "month"), CURRENCY, "revenue of the month"),
+    "lag": Variable(("world", "path", "month"), "1", "1 - cumulative revenue / cumulative plan at the month's end"),
+    "status": Variable(("world", "path", "month"), "1", "0 green, 1 yellow, 2 red"),
+    "revenue_by_stream": Variable(("world", "path", "stream"), CURRENCY, "revenue of the stream"),
+    "customers": Variable(("world", "path", "stream"), "count", "customers after the last month; NaN where not counted"),
+    "loss": Variable(("world", "path", "risk"), CURRENCY, "revenue lost to the risk, net of what came back; gains negative"),
+    "response_cost": Variable(("world", "path", "risk"), CURRENCY, "money paid for the risk's response"),
+    "fund_balance": Variable(("world", "path", "fund"), CURRENCY, "money left in the fund after the last month"),
+    "fund_need": Variable(("world", "path", "fund"), CURRENCY, "money asked of the fund, had it no limit within the month"),
+    "fund_exhausted": Variable(("world", "path", "fund"), "1", "some need could not be paid in full"),
+    "spend": Variable(("world", "path", "line"), CURRENCY, "spend of the line, corrective money included"),
+    "review_acted": Variable(("world", "path", "level"), "1", "the review level acted at least once"),
+    "target_met": Variable(("world", "path", "target"), "1", "the target was met"),
+    "monthly_revenue_by_stream": Variable(("world", "path", "month", "stream"), CURRENCY, "revenue of stream and month"),
+    "monthly_fund_balance": Variable(("world", "path", "month", "fund"), CURRENCY, "money in the fund at the month's end"),
+}

@@ -1,0 +1,80 @@
+"""The S-curve: the chance that the year's revenue reaches at least a given amount, and P(attain) at the target."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from engine.plots.style import BLUE, GREY, MILLION, VERMILION, in_millions, new_axes, styled
+
+
+def scurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Draw the exceedance curve of annual revenue with the target.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        ``revenue`` (quantile), the quantiles of annual revenue [currency]; attrs ``target`` [currency], ``p_value``
+        (P(attain)), ``p_lo`` and ``p_hi`` (its band across worlds; equal with one world), ``p_se_sampling``,
+        ``currency``.
+    ax : Axes, optional
+        Where to draw; a figure of its own by default.
+
+    Returns
+    -------
+    Axes
+    """
+    attrs = dataset.attrs
+    target = float(attrs["target"])
+    levels = np.asarray(dataset["quantile"].values, dtype=float)
+    revenue = np.asarray(dataset["revenue"].values, dtype=float)
+    attain = float(attrs.get("p_value", 1 - np.interp(target, revenue, levels)))
+    low, high = float(attrs.get("p_lo", attain)), float(attrs.get("p_hi", attain))
+    with styled():
+        ax = new_axes() if ax is None else ax
+        ax.fill_between(revenue, 0, 1 - levels, color=BLUE, alpha=0.10, lw=0)
+        ax.plot(revenue, 1 - levels, color=BLUE, lw=2.2)
+        ax.axvline(target, color=VERMILION, lw=1.6, ls=(0, (5, 2)))
+        if low < high:
+            ax.errorbar(
+                [target], [attain], yerr=[[max(0.0, attain - low)], [max(0.0, high - attain)]], color=VERMILION, lw=2.4,
+                capsize=6, capthick=2.0, zorder=5,
+            )  # fmt: skip
+        ax.plot([target], [attain], "o", color=VERMILION, ms=8, mec="white", mew=1.2, zorder=6)
+
+        left, right = _limits(revenue, target)
+        ax.set_xlim(left, right)
+        ax.set_ylim(0, 1)
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+        in_millions(ax, "x")
+        unit = f"M {attrs.get('currency', '')}".rstrip()
+        ax.set_xlabel(f"Revenue of the horizon, {unit}")
+        ax.set_ylabel("Chance of at least this revenue")
+        ax.set_title("How likely the target is")
+        # The curve falls from the upper left to the lower right: one of the two other corners is free.
+        upper_right = np.interp(left + 0.55 * (right - left), revenue, 1 - levels) < 0.8
+        text = _words(attrs, attain, low, high, target, unit)
+        box = {"fc": "white", "ec": GREY, "lw": 0.6, "boxstyle": "round,pad=0.5"}
+        if upper_right:
+            ax.text(0.985, 0.965, text, transform=ax.transAxes, ha="right", va="top", bbox=box, zorder=7)
+        else:
+            ax.text(0.02, 0.04, text, transform=ax.transAxes, ha="left", va="bottom", bbox=box, zorder=7)
+    return ax
+
+
+def _limits(revenue: np.ndarray, target: float) -> tuple[float, float]:
+    """Room for the whole curve and the target, with a margin."""
+    low, high = min(revenue[0], target), max(revenue[-1], target)
+    margin = 0.04 * (high - low) or 0.05 * abs(target)
+    return low - margin, high + margin
+
+
+def _words(attrs: dict, attain: float, low: float, high: float, target: float, unit: str) -> str:
+    error = attrs.get("p_se_sampling")
+    sampling = "" if error is None else f" \N{PLUS-MINUS SIGN} {100 * error:.2g} pp (sampling)"
+    lines = [f"Target {target / MILLION:,.0f} {unit}", f"P(attain) {100 * attain:.1f} %{sampling}"]
+    if low < high:
+        lines.append(f"{100 * low:.0f} % to {100 * high:.0f} % across worlds")
+    return "\n".join(lines)

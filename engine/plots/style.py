@@ -1,0 +1,67 @@
+"""How charts look: colours that colour-blind readers tell apart, money in millions, type for a board paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+# Okabe and Ito (2008), Color Universal Design.
+BLACK = "#000000"
+ORANGE = "#E69F00"
+SKY = "#56B4E9"
+GREEN = "#009E73"
+YELLOW = "#F0E442"
+BLUE = "#0072B2"
+VERMILION = "#D55E00"
+PURPLE = "#CC79A7"
+GREY = "#6B6B6B"
+
+MILLION = 1e6
+SIZE = (8.0, 4.8)
+DPI = 160
+
+RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.6,
+    "xtick.color": "#333333",
+    "ytick.color": "#333333",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "figure.constrained_layout.use": True,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """The style, for the length of a block: the user's own settings come back after it."""
+    with plt.rc_context(RC):
+        yield
+
+
+def new_axes() -> Axes:
+    """One Axes on a figure of its own, outside pyplot's list of open figures."""
+    figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
+    return figure.add_subplot()
+
+
+def in_millions(axis_of: Axes, which: str) -> None:
+    """Label the ticks of one axis in millions."""
+    axis = axis_of.xaxis if which == "x" else axis_of.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / MILLION:,.0f}"))

@@ -1,0 +1,131 @@
+"""Numbers as people read them: money in millions, shares in percent, each with its error.
+
+The only place where units change; everywhere else money is plain and shares are fractions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from math import ceil, floor, isfinite, log10
+from typing import Any
+
+import numpy as np
+
+MILLION = 1e6
+PM = "\N{PLUS-MINUS SIGN}"
+MISSING = "\N{EN DASH}"
+
+
+def decimals(error: float | None, most: int = 4) -> int:
+    """Decimals worth printing beside an error: up to its first digit, its second where the first is 1.
+
+    Examples
+    --------
+    >>> decimals(0.0123), decimals(0.005), decimals(25.0), decimals(0.0)
+    (3, 3, 0, 4)
+    """
+    if error is None or not isfinite(error) or error <= 0:
+        return most
+    place = -floor(log10(error))
+    leading = error * 10.0**place
+    return min(most, max(0, place + (1 if leading < 2 else 0)))
+
+
+def _up(error: float, digits: int) -> float:
+    """Round an error up, so that what is printed never understates it."""
+    step = 10.0**-digits
+    return ceil(error / step - 1e-9) * step
+
+
+def with_error(value: float | None, error: float | None, scale: float = 1.0, most: int = 4) -> str:
+    """``value`` and its standard error with matching decimals.
+
+    Parameters
+    ----------
+    value, error : float or None
+        A figure and its standard error, in the same unit.
+    scale : float
+        What both are divided by first.
+    most : int
+        Decimals at most; all of them where there is no error.
+
+    Examples
+    --------
+    >>> with_error(0.31234, 0.0011)
+    '0.3123 ± 0.0011'
+    >>> with_error(1.5e9, 2.5e6, scale=1e6, most=1)
+    '1,500 ± 3'
+    """
+    if value is None or not isfinite(value):
+        return MISSING
+    if error is None or not isfinite(error):
+        return f"{value / scale:,.{most}f}"
+    digits = decimals(error / scale, most)
+    return f"{value / scale:,.{digits}f} {PM} {_up(error / scale, digits):,.{digits}f}"
+
+
+def money(figure: Mapping[str, Any], value: str = "mean", most: int = 1) -> str:
+    """A figure ``{mean, se}`` in millions.
+
+    Examples
+    --------
+    >>> money({"mean": 1.234e8, "se": 3e5})
+    '123.4 ± 0.3'
+    """
+    return with_error(figure.get(value), figure.get("se"), scale=MILLION, most=most)
+
+
+def millions(value: float | None, digits: int = 1) -> str:
+    """Money in millions, without an error."""
+    return MISSING if value is None or not isfinite(value) else f"{value / MILLION:,.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as a percentage.
+
+    Examples
+    --------
+    >>> percent(0.1234)
+    '12.3 %'
+    """
+    return MISSING if value is None or not isfinite(value) else f"{100 * value:.{digits}f} %"
+
+
+def probability(figure: Mapping[str, Any], most: int = 3) -> str:
+    """A probability ``{p, se}`` or ``{value, se}`` with its error."""
+    return with_error(figure.get("p", figure.get("value")), figure.get("se"), most=most)
+
+
+def plain(value: float) -> str:
+    """A number of a scenario: no digits lost, thousands apart.
+
+    Examples
+    --------
+    >>> plain(40e6), plain(0.058), plain(12.0)
+    ('40 000 000', '0.058', '12')
+    """
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):,}".replace(",", " ")
+    return f"{value:.12g}"
+
+
+def plain_data(data: Any) -> Any:
+    """Whatever a command prints as JSON, in JSON's own types; NaN and infinity become null.
+
+    Examples
+    --------
+    >>> plain_data({"p": np.float64(0.5), "none": float("nan"), "months": (1, 2)})
+    {'p': 0.5, 'none': None, 'months': [1, 2]}
+    """
+    if isinstance(data, Mapping):
+        return {str(key): plain_data(value) for key, value in data.items()}
+    if is_dataclass(data) and not isinstance(data, type):
+        return {field.name: plain_data(getattr(data, field.name)) for field in fields(data)}
+    if isinstance(data, np.ndarray | np.generic):
+        return plain_data(data.tolist())
+    if isinstance(data, list | tuple | set | frozenset):
+        return [plain_data(item) for item in data]
+    if isinstance(data, float):
+        return data if isfinite(data) else None
+    return data if isinstance(data, str | int | None) else str(data)

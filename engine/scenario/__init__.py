@@ -1,0 +1,1 @@
+"""Scenario files: reading, checking, naming their numbers, drawing their worlds."""

@@ -1,0 +1,413 @@
+"""What no single field of a scenario can know of the others: references, lengths, selectors, budget, correlation."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from engine.errors import Fault
+from engine.scenario import drivers, knobs, selectors
+from engine.scenario.model import Response, Risk, Scenario
+from engine.scenario.quantity import Quantity
+
+_FORBIDDEN = re.compile(r"[.:&~=*\s]")
+_START = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_ITEMS = ("seasons", "streams", "lines", "funds", "risks", "targets")
+DEFAULT_EVENTS = 6
+MOST_LOST = 0.01  # share of paths that may have more occurrences than are kept
+OCCURS, SEVERITY, DURATION, EFFECTIVENESS = "occurs", "severity", "duration", "response.effectiveness"
+_TOLERANCE = 1e-9
+
+Say = Callable[..., None]
+
+
+def faults(scenario: Scenario) -> list[Fault]:
+    """Every fault of a scenario whose tables and fields are known to be of the right kind."""
+    found: list[Fault] = []
+
+    def say(knob: str, message: str, remedy: str = "") -> None:
+        found.append(Fault(scenario.file, knob, message, remedy))
+
+    for check in (
+        _ranges, _names, _plan, _seasons, _streams, _lines, _amounts, _risks, _review, _incentives, _targets, _correlation, _collisions,
+    ):  # fmt: skip
+        check(scenario, say)
+    return found
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = get_close_matches(word, known, n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"known are {', '.join(known[:12])}" if known else "there is none"
+
+
+def _refer(say: Say, knob: str, name: str | None, what: str, known: Mapping[str, object]) -> None:
+    if name is not None and name not in known:
+        say(knob, f"no {what} is called {name!r}", _near(name, known))
+
+
+def _ranges(scenario: Scenario, say: Say) -> None:
+    for knob in knobs.iter_knobs(scenario):
+        wrong = knobs.range_fault(knob)
+        if wrong is not None:
+            say(knob.name, *wrong)
+
+
+def _names(scenario: Scenario, say: Say) -> None:
+    for table in _ITEMS:
+        for name in getattr(scenario, table):
+            _check_word(say, f"{table}.{name}", name, "name")
+    for name, stream in scenario.streams.items():
+        for label, value in stream.labels.items():
+            _check_word(say, f"streams.{name}.labels.{label}", label, "label")
+            _check_word(say, f"streams.{name}.labels.{label}", value, "value of a label")
+    if "revenue" in scenario.targets:
+        say("targets.revenue", "this target is implied by plan.target", "choose another name")
+
+
+def _check_word(say: Say, knob: str, word: str, what: str) -> None:
+    if not word or _FORBIDDEN.search(word):
+        say(knob, f"{word!r} cannot be a {what}", "use letters, digits, _ and -; no space and none of . : & ~ = *")
+
+
+def _plan(scenario: Scenario, say: Say) -> None:
+    plan = scenario.plan
+    if not _START.fullmatch(plan.start):
+        say("plan.start", f"{plan.start!r} is no month", 'write it as "2024-01"')
+    elif not 1678 <= int(plan.start[:4]) <= 2200:
+        say("plan.start", f"{plan.start!r} lies outside 1678 to 2200", "name a nearer year")
+    _weights(say, "plan.phasing", plan.phasing, plan.months, "one for each month of the plan")
+    if not scenario.streams:
+        say("streams", "there is no stream of revenue", "add one, such as [streams.shop] with a baseline")
+
+
+def _weights(say: Say, knob: str, weights: Sequence[Quantity] | None, count: int, what: str) -> None:
+    """A list of weights: its length, and that there is something to normalise."""
+    if weights is None:
+        return
+    if len(weights) != count:
+        say(knob, f"{len(weights)} weights", f"give {count}, {what}")
+    elif all(w.known for w in weights) and sum(w.central() for w in weights) <= 0:
+        say(knob, "the weights sum to 0", "give at least one above 0")
+
+
+def _seasons(scenario: Scenario, say: Say) -> None:
+    for name, season in scenario.seasons.items():
+        _weights(say, f"seasons.{name}.weights", season.weights, 12, "January to December")
+
+
+def _streams(scenario: Scenario, say: Say) -> None:
+    for name, stream in scenario.streams.items():
+        knob = f"streams.{name}"
+        given = [key for key in ("baseline", "launch", "customers") if getattr(stream, key) is not None]
+        if len(given) != 1:
+            what = " and ".join(given) if given else "neither baseline nor launch nor customers"
+            say(knob, f"{what} {'stand side by side' if given else 'is given'}", "give exactly one of the three")
+        _refer(say, f"{knob}.season", stream.season, "season", scenario.seasons)
+        wins = stream.customers.wins if stream.customers is not None else None
+        if wins is not None and len(wins) != scenario.plan.months:
+            say(f"{knob}.customers.wins", f"{len(wins)} numbers", f"give {scenario.plan.months}, one for each month of the plan")
+
+
+def _lines(scenario: Scenario, say: Say) -> None:
+    months = scenario.plan.months
+    for name, line in scenario.lines.items():
+        knob = f"lines.{name}"
+        if not isinstance(line.phasing, str):
+            _weights(say, f"{knob}.phasing", line.phasing, months, "one for each month of the plan")
+        elif line.phasing != "even":
+            _refer(say, f"{knob}.phasing", line.phasing, "season", scenario.seasons)
+            _season_spends(scenario, say, f"{knob}.phasing", line.phasing)
+        _selectors(scenario, say, f"{knob}.reach", line.reach)
+
+
+def _season_spends(scenario: Scenario, say: Say, knob: str, season: str) -> None:
+    """A season by which money is phased has weight in some month of the horizon."""
+    found = scenario.seasons.get(season)
+    if found is None or len(found.weights) != 12 or not _START.fullmatch(scenario.plan.start):
+        return
+    first = int(scenario.plan.start[5:]) - 1
+    used = [found.weights[(first + t) % 12] for t in range(scenario.plan.months)]
+    if all(w.known and w.central() <= 0 for w in used):
+        say(knob, f"the season {season!r} has no weight in the months of the plan", "phase the money otherwise")
+
+
+def _amounts(scenario: Scenario, say: Say) -> None:
+    currency = scenario.plan.currency
+    total, known = 0.0, True
+    for table in ("lines", "funds"):
+        for name, item in getattr(scenario, table).items():
+            known = known and item.amount.known
+            total += item.amount.central() if item.amount.known else 0.0
+            least, most = item.minimum.central(), item.maximum.central() if item.maximum is not None else math.inf
+            if least > most:
+                message = f"minimum {_money(least)} exceeds maximum {_money(most)} {currency}"
+                say(f"{table}.{name}", message, "lower the minimum or raise the maximum")
+    if scenario.plan.budget is None or not scenario.plan.budget.known or not known:
+        return
+    budget = scenario.plan.budget.central()
+    if total > budget * (1.0 + _TOLERANCE):
+        message = f"lines and funds sum to {_money(total)}, {_money(total - budget)} above the budget of {_money(budget)} {currency}"
+        say("plan.budget", message, "lower an amount or raise the budget")
+
+
+def _money(value: float) -> str:
+    return f"{value:,.0f}".replace(",", " ")
+
+
+def _selectors(scenario: Scenario, say: Say, knob: str, entries: Iterable[str]) -> None:
+    """Selectors of a reach or an exposure: each matches a stream, no stream is claimed twice alike."""
+    good = [entry for entry in entries if _selector(scenario, say, f"{knob}.{entry}", entry)]
+    for first, second, stream in selectors.ties(good, scenario.streams):
+        remedy = "make one of them more specific, or add the stream by its name"
+        say(knob, f"{first!r} and {second!r} both match the stream {stream} and are equally specific", remedy)
+
+
+def _selector(scenario: Scenario, say: Say, knob: str, selector: str) -> bool:
+    if selectors.select(selector, scenario.streams):
+        return True
+    if selector != selectors.EVERYTHING and selectors.pairs_of(selector) is None:
+        remedy = _near(selector, [*scenario.streams, "*"])
+        say(knob, f"{selector!r} is neither a stream nor label:value pairs joined by &", remedy)
+    elif scenario.streams:
+        labels = {f"{k}:{v}" for s in scenario.streams.values() for k, v in s.labels.items()}
+        say(knob, f"{selector!r} matches no stream", _near(selector, sorted(labels)))
+    return False
+
+
+def _risks(scenario: Scenario, say: Say) -> None:
+    for name, risk in scenario.risks.items():
+        knob = f"risks.{name}"
+        _chance(scenario, say, knob, risk)
+        if risk.window is not None and all(end.known for end in risk.window):
+            begin, end = (end.central() for end in risk.window)
+            if begin > end:
+                say(f"{knob}.window", f"{begin:g} lies after {end:g}", "give [first start, last start]")
+        if risk.shape == "decay" and risk.duration == "rest":
+            say(f"{knob}.duration", 'a decay cannot last the "rest" of the horizon', "give its time constant in months")
+        _selectors(scenario, say, f"{knob}.exposure", risk.exposure)
+        if risk.response is not None:
+            _refer(say, f"{knob}.response.fund", risk.response.fund, "fund", scenario.funds)
+
+
+def _chance(scenario: Scenario, say: Say, knob: str, risk: Risk) -> None:
+    """Probability or rate, and what goes with each."""
+    if (risk.probability is None) == (risk.rate is None):
+        what = "neither probability nor rate is given" if risk.rate is None else "probability and rate stand side by side"
+        say(knob, what, "give exactly one of them")
+        return
+    if risk.rate is None:
+        if risk.max_events is not None:
+            say(f"{knob}.max_events", "goes with a rate", "drop it: with a probability there is at most one occurrence")
+        if risk.timing == "hazard" and risk.probability is not None and risk.probability.value == 1.0:
+            message = "a constant hazard cannot be certain to strike"
+            say(f"{knob}.probability", message, 'give a probability below 1, or timing = "uniform"')
+        return
+    if risk.timing != "uniform":
+        say(f"{knob}.timing", "goes with a probability", "drop it: Poisson starts are uniform over the window")
+    if risk.max_events is None and risk.rate.known:
+        _enough_events(scenario, say, knob, risk, risk.rate)
+
+
+def _enough_events(scenario: Scenario, say: Say, knob: str, risk: Risk, rate: Quantity) -> None:
+    from scipy.special import pdtrc
+
+    begin, end = (0.0, float(scenario.plan.months)) if risk.window is None else (e.central() for e in risk.window)
+    expected = max(0.0, rate.central()) * max(0.0, end - begin) / 12.0
+    lost = float(pdtrc(DEFAULT_EVENTS, expected))
+    if lost > MOST_LOST:
+        message = f"{100 * lost:.1f} % of paths have more than {DEFAULT_EVENTS} occurrences, which are not simulated"
+        say(f"{knob}.rate", message, "set max_events (at most 12), or lower the rate")
+
+
+def _review(scenario: Scenario, say: Say) -> None:
+    lags: list[float] = []
+    for j, level in enumerate(scenario.review.levels, 1):
+        _refer(say, f"review.levels.{j}.line", level.line, "line", scenario.lines)
+        _refer(say, f"review.levels.{j}.fund", level.fund, "fund", scenario.funds)
+        lag = level.lag.central()
+        if lag in lags:
+            say(f"review.levels.{j}.lag", f"two levels act at a lag of {lag:g}", "merge them or move one")
+        lags.append(lag)
+
+
+def _incentives(scenario: Scenario, say: Say) -> None:
+    incentives = scenario.incentives
+    if incentives is None:
+        return
+    _selector(scenario, say, "incentives.streams", incentives.streams)
+    _refer(say, "incentives.line", incentives.line, "line", scenario.lines)
+    starts = [tier[0].central() for tier in incentives.tiers]
+    for j, (first, second) in enumerate(zip(starts, starts[1:], strict=False), 2):
+        if not first < second and not math.isnan(first + second):
+            say(f"incentives.tiers.{j}", f"starts at {second:g}, not above {first:g} before it", "order the tiers by attainment")
+
+
+def _targets(scenario: Scenario, say: Say) -> None:
+    months = scenario.plan.months
+    for name, target in scenario.targets.items():
+        knob = f"targets.{name}"
+        if (target.at_least is None) == (target.at_most is None):
+            given = "no bound is given" if target.at_least is None else "at_least and at_most stand side by side"
+            say(knob, given, "give exactly one of at_least and at_most")
+        for month in target.months or ():
+            if not 1 <= month <= months:
+                say(f"{knob}.months", f"month {month} is not in 1 to {months}", "months of the plan count from 1")
+        if target.months is not None and not target.months:
+            say(f"{knob}.months", "no month is named", "name some, or drop the list for all")
+        if target.measure in ("fund_left", "incentive_overrun"):
+            for field in ("months", "of"):
+                if getattr(target, field) is not None:
+                    say(f"{knob}.{field}", f"{target.measure} is of the horizon and takes no {field}", "drop it")
+        if target.measure == "fund_left":
+            if target.where != selectors.EVERYTHING:
+                _refer(say, f"{knob}.where", target.where, "fund", scenario.funds)
+        elif target.measure != "incentive_overrun":
+            for field, selector in (("where", target.where), ("of", target.of)):
+                if selector is not None and _selector(scenario, say, f"{knob}.{field}", selector):
+                    _counted(scenario, say, f"{knob}.{field}", target.measure, selector)
+
+
+def _counted(scenario: Scenario, say: Say, knob: str, measure: str, selector: str) -> None:
+    if measure not in ("customers", "retention"):
+        return
+    if not any(scenario.streams[s].customers is not None for s in selectors.select(selector, scenario.streams)):
+        say(knob, f"no stream that {selector!r} matches counts customers", "select streams with [customers]")
+
+
+# -------------------------------------------------------------------------------------------------------- correlation
+
+
+def split_pair(text: str) -> tuple[str, str] | None:
+    """The two names of a correlated pair."""
+    first, tilde, second = (part.strip() for part in text.partition("~"))
+    return (first, second) if tilde and first and second and "~" not in second else None
+
+
+def path_driver(scenario: Scenario, name: str) -> Quantity | None:
+    """Quantity behind the name of a driver that is drawn on paths; None where it is no such name."""
+    head, _, rest = name.partition(".")
+    item, _, part = rest.partition(".")
+    if head == "risks" and item in scenario.risks:
+        return _risk_driver(scenario.risks[item], part)
+    if head == "lines" and item in scenario.lines and part == "effectiveness":
+        return _per_path(scenario.lines[item].effectiveness)
+    if head == "streams" and item in scenario.streams and part == "launch.slip":
+        launch = scenario.streams[item].launch
+        return None if launch is None else _per_path(launch.slip)
+    return None
+
+
+def _risk_driver(risk: Risk, part: str) -> Quantity | None:
+    if part == OCCURS:
+        return risk.probability
+    if part == SEVERITY:
+        return _per_path(risk.severity)
+    if part == DURATION and not isinstance(risk.duration, str):
+        return _per_path(risk.duration)
+    if part == EFFECTIVENESS and isinstance(risk.response, Response):
+        return _per_path(risk.response.effectiveness)
+    return None
+
+
+def _per_path(quantity: Quantity) -> Quantity | None:
+    return None if quantity.distribution is not None and quantity.per == "world" else quantity
+
+
+def _correlation(scenario: Scenario, say: Say) -> None:
+    groups: dict[bool, list[tuple[str, str, float]]] = {True: [], False: []}
+    seen: set[frozenset[str]] = set()
+    for text, rho in scenario.correlation.items():
+        knob = f"correlation.{text}"
+        pair = split_pair(text)
+        if pair is None:
+            say(knob, "not a pair of names", 'write it as "first ~ second"')
+            continue
+        kinds = [_kind(scenario, say, knob, name) for name in pair]
+        if pair[0] == pair[1]:
+            say(knob, "a name is paired with itself", "name two different ones")
+        elif frozenset(pair) in seen:
+            say(knob, "this pair stands twice", "keep one of them")
+        elif None not in kinds and kinds[0] != kinds[1]:
+            message = f"{pair[0]} is drawn {_when(kinds[0])}, {pair[1]} {_when(kinds[1])}"
+            say(knob, message, "pair two drivers of paths, or two uncertain knobs")
+        elif None not in kinds and rho.known:
+            groups[bool(kinds[0])].append((*pair, rho.central()))
+        seen.add(frozenset(pair))
+    for group in groups.values():
+        _positive(say, group)
+
+
+def _when(of_path: bool | None) -> str:
+    return "on every path" if of_path else "once a world"
+
+
+def _kind(scenario: Scenario, say: Say, knob: str, name: str) -> bool | None:
+    """True for a driver of paths, False for an uncertain knob."""
+    if path_driver(scenario, name) is not None:
+        return True
+    found = knobs.index(scenario).get(name)
+    if found is not None and found.kind != knobs.RANDOM:
+        return False
+    if name.endswith(f".{OCCURS}"):
+        say(knob, f"{name} needs a risk with a probability", "a risk with a rate has no single occurrence")
+    else:
+        say(knob, f"{name} is neither a driver nor a knob", _near(name, [*_driver_names(scenario), *knobs.index(scenario)]))
+    return None
+
+
+def _driver_names(scenario: Scenario) -> Iterator[str]:
+    parts = (OCCURS, SEVERITY, DURATION, EFFECTIVENESS)
+    names = [f"risks.{r}.{part}" for r in scenario.risks for part in parts]
+    names += [f"lines.{b}.effectiveness" for b in scenario.lines] + [f"streams.{s}.launch.slip" for s in scenario.streams]
+    return (name for name in names if path_driver(scenario, name) is not None)
+
+
+def _positive(say: Say, group: list[tuple[str, str, float]]) -> None:
+    """A group's matrix has a Cholesky factor; if not, print the nearest that has."""
+    names = sorted({name for first, second, _ in group for name in (first, second)})
+    if not names or any(abs(rho) > 1 for *_, rho in group):
+        return
+    matrix = np.eye(len(names))
+    for first, second, rho in group:
+        i, j = names.index(first), names.index(second)
+        matrix[i, j] = matrix[j, i] = pearson(rho)
+    if np.linalg.eigvalsh(matrix)[0] >= -1e-9:
+        return
+    nearest = nearest_correlation(matrix)
+    pairs = []
+    for first, second, rho in group:
+        valid = 6.0 / np.pi * np.arcsin(np.clip(nearest[names.index(first), names.index(second)] / 2.0, -0.5, 0.5))
+        pairs.append(f'"{first} ~ {second}" = {rho:g} (nearest valid {valid:.3f})')
+    missing = " pairs not named count as 0." if len(group) < len(names) * (len(names) - 1) // 2 else ""
+    say("correlation", f"not a possible set of correlations: {'; '.join(pairs)};{missing}", "use the nearest valid values")
+
+
+def pearson(rho: float | np.ndarray) -> float | np.ndarray:
+    """Pearson correlation of normal scores whose rank correlation is `rho` (Pearson 1907)."""
+    return 2.0 * np.sin(np.pi * rho / 6.0)
+
+
+def nearest_correlation(matrix: np.ndarray, steps: int = 200) -> np.ndarray:
+    """Nearest correlation matrix in the Frobenius norm, by alternating projections (Higham 2002, algorithm 3.3)."""
+    y, correction = matrix.copy(), np.zeros_like(matrix)
+    for _ in range(steps):
+        r = y - correction
+        values, vectors = np.linalg.eigh(r)
+        x = (vectors * np.maximum(values, 1e-8)) @ vectors.T
+        correction = x - r
+        y = x.copy()
+        np.fill_diagonal(y, 1.0)
+    return y
+
+
+def _collisions(scenario: Scenario, say: Say) -> None:
+    """Two drivers of the same number would draw the same."""
+    for name, other in drivers.collisions(dict.fromkeys([*drivers.of_paths(scenario), *knobs.uncertain(scenario)])):
+        say(name, f"shares its random stream with {other}", "rename one of them")

@@ -1,0 +1,194 @@
+"""Knobs: the dotted name of every quantity of a scenario; listing, reading and checking by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from engine.errors import Fault, ScenarioError
+from engine.scenario.distributions import Distribution
+from engine.scenario.model import ANY, CURRENCY, Part, Scenario, Spec, spec_of
+from engine.scenario.quantity import Quantity
+
+NUMBER, RANDOM, UNCERTAIN = "number", "random", "uncertain"
+_SHAPE_PARAMETERS = ("beta", "scipy", "mixture")  # their parameters do not all have the field's unit
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A quantity with its dotted name.
+
+    Attributes
+    ----------
+    name : str
+    quantity : Quantity
+    spec : Spec
+        Unit and range of the field; a distribution's parameter has no range of its own.
+    kind : str
+        "number", "random" (drawn on every path) or "uncertain" (drawn once a world).
+    currency : str
+    """
+
+    name: str
+    quantity: Quantity
+    spec: Spec
+    kind: str
+    currency: str
+
+    @property
+    def unit(self) -> str:
+        """Unit, the plan's currency put in."""
+        return self.spec.unit.replace(CURRENCY, self.currency)
+
+
+def iter_knobs(scenario: Scenario) -> Iterator[Knob]:
+    """Every quantity of a scenario, parents before the parameters of their distributions."""
+    for name, quantity, spec in fields(scenario, ""):
+        yield from _nested(name, quantity, spec, spec.random, scenario.plan.currency)
+
+
+def fields(value: Any, name: str, spec: Spec | None = None) -> Iterator[tuple[str, Quantity, Spec]]:
+    """Quantities that stand in the fields of a table, with their names and specs."""
+    if isinstance(value, Quantity):
+        yield name, value, spec or ANY
+    elif isinstance(value, Part):
+        for field in type(value).model_fields:
+            if field != "schema_":
+                yield from fields(getattr(value, field), f"{name}.{field}" if name else field, spec_of(type(value), field))
+    elif isinstance(value, tuple):
+        for j, item in enumerate(value, 1):
+            yield from fields(item, f"{name}.{j}", spec)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from fields(item, f"{name}.{key}", spec)
+
+
+def _nested(name: str, quantity: Quantity, spec: Spec, random: bool, currency: str) -> Iterator[Knob]:
+    kind = NUMBER
+    if quantity.distribution is not None:
+        kind = RANDOM if random and quantity.per != "world" else UNCERTAIN
+    yield Knob(name, quantity, spec, kind, currency)
+    if quantity.distribution is not None:
+        unit = "1" if quantity.distribution.family in _SHAPE_PARAMETERS else spec.unit
+        for suffix, parameter in quantity.distribution.params.items():
+            yield from _nested(f"{name}.{suffix}", parameter, Spec(unit), False, currency)
+
+
+@lru_cache(maxsize=32)
+def index(scenario: Scenario) -> dict[str, Knob]:
+    """Every knob by name."""
+    return {knob.name: knob for knob in iter_knobs(scenario)}
+
+
+@lru_cache(maxsize=32)
+def uncertain(scenario: Scenario) -> dict[str, Quantity]:
+    """Quantities that are drawn once a world, the parameters of a distribution before the quantity itself."""
+    found = [knob for knob in index(scenario).values() if knob.kind == UNCERTAIN]
+    return {knob.name: knob.quantity for knob in reversed(found)}
+
+
+@lru_cache(maxsize=32)
+def nested_random(scenario: Scenario) -> tuple[Knob, ...]:
+    """Random fields with uncertain parameters, whose distribution differs from world to world."""
+    return tuple(
+        knob
+        for knob in index(scenario).values()
+        if knob.kind == RANDOM
+        and knob.quantity.distribution is not None
+        and any(q.distribution is not None for q in knob.quantity.distribution.params.values())
+    )
+
+
+def read(scenario: Scenario, name: str) -> Quantity:
+    """Quantity of a knob.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such knob; the nearest name is proposed.
+    """
+    found = index(scenario).get(name)
+    if found is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, index(scenario), n=1)
+        remedy = f"did you mean {near[0]}?" if near else "see `attain knobs`"
+        raise ScenarioError(faults=[Fault(scenario.file, name, "no such knob", remedy)])
+    return found.quantity
+
+
+def check_parameters(scenario: Scenario, name: str, distribution: Distribution, values: Mapping[str, np.ndarray]) -> None:
+    """Refuse parameters that make no distribution in some world.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the knob and the first such world.
+    """
+    with np.errstate(all="ignore"):
+        if distribution.fault(values) is None:
+            return
+        count = max(v.size for v in values.values())
+        for world in range(count):
+            wrong = distribution.fault({s: v[[world]] if v.size > 1 else v for s, v in values.items()})
+            if wrong is not None:
+                remedy = "narrow the uncertain parameters so that their order holds in every world"
+                raise ScenarioError(faults=[Fault(scenario.file, name, f"in world {world}: {wrong}", remedy)])
+
+
+def check_range(scenario: Scenario, name: str, values: np.ndarray) -> None:
+    """Refuse values of an uncertain knob that leave its range.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the knob, the value, the bound and the first such world.
+    """
+    spec = index(scenario)[name].spec
+    for world, value in enumerate(values):
+        if not spec.holds(float(value), float(value)):
+            message = f"in world {world}: {value:.6g} is not {spec.bounds}"
+            raise ScenarioError(faults=[Fault(scenario.file, name, message, _truncate(spec))])
+
+
+def check_support(scenario: Scenario, knob: Knob, values: Mapping[str, np.ndarray]) -> None:
+    """Refuse a random field whose support leaves its range in some world.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the knob, the bound and the first such world.
+    """
+    assert knob.quantity.distribution is not None
+    low, high = np.broadcast_arrays(*knob.quantity.distribution.support(values))
+    for world, (a, b) in enumerate(zip(low.ravel(), high.ravel(), strict=True)):
+        if not knob.spec.holds(float(a), float(b), point=False):
+            message = f"in world {world}: values from {a:.6g} to {b:.6g} are not {knob.spec.bounds}"
+            raise ScenarioError(faults=[Fault(scenario.file, knob.name, message, _truncate(knob.spec))])
+
+
+def _truncate(spec: Spec) -> str:
+    low = "a" if spec.low == -np.inf else f"{spec.low:g}"
+    high = "b" if spec.high == np.inf else f"{spec.high:g}"
+    return f"add truncate = [{low}, {high}]"
+
+
+def range_fault(knob: Knob) -> tuple[str, str] | None:
+    """Message and remedy where a knob's number, or its distribution's support, leaves the field's range."""
+    spec, quantity = knob.spec, knob.quantity
+    if quantity.value is not None:
+        if spec.holds(quantity.value, quantity.value):
+            return None
+        unit = "" if knob.unit == "1" else f" {knob.unit}"
+        return f"{quantity.value:.12g} is not {spec.bounds}{unit}", "give a number in that range"
+    if quantity.distribution is None or any(q.distribution is not None for q in quantity.distribution.params.values()):
+        return None
+    values = {suffix: np.full(1, q.value) for suffix, q in quantity.distribution.params.items()}
+    low, high = (float(np.ravel(end)[0]) for end in quantity.distribution.support(values))
+    if spec.holds(low, high, point=low == high):
+        return None
+    return f"values from {low:.6g} to {high:.6g} are not {spec.bounds}", _truncate(spec)

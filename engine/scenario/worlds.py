@@ -1,0 +1,191 @@
+"""Worlds: one scenario with every uncertain quantity drawn, or set by a sweep or a design."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.errors import Fault, ScenarioError
+from engine.kernels.philox import WORLD_STREAM, uniforms
+from engine.scenario import checks, drivers, knobs
+from engine.scenario.model import Scenario
+from engine.scenario.quantity import Quantity
+
+
+@dataclass(frozen=True)
+class Worlds:
+    """A list of worlds on one scenario.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    values : dict of str to ndarray, shape (n,)
+        Knobs that are set world by world; all others are as in the scenario.
+    streams : ndarray of uint64, shape (n,)
+        Stream of the path-level draws of each world; equal streams give the same paths.
+    """
+
+    scenario: Scenario
+    values: Mapping[str, np.ndarray]
+    streams: np.ndarray
+
+    def __len__(self) -> int:
+        return self.streams.size
+
+    def part(self, start: int, stop: int) -> "Worlds":
+        """Worlds start..stop-1."""
+        return Worlds(self.scenario, {k: v[start:stop] for k, v in self.values.items()}, self.streams[start:stop])
+
+
+def key(seed: int) -> tuple[np.uint64, np.uint64]:
+    """Low and high half of a 64-bit seed."""
+    return np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)
+
+
+def central(scenario: Scenario, stream: int = 1) -> Worlds:
+    """Return the central world: every uncertain quantity at its median, nested parameters at their own."""
+    half = {name: np.full(1, 0.5) for name in knobs.uncertain(scenario)}
+    return Worlds(scenario, _values(scenario, half), np.full(1, stream, np.uint64))
+
+
+def draw(scenario: Scenario, count: int, seed: int, same_paths: bool = False) -> Worlds:
+    """Draw `count` worlds; one world is the central one.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    count : int
+        At least 1.
+    seed : int
+        The first worlds of a longer list are the worlds of a shorter one.
+    same_paths : bool, optional
+        All worlds on the stream 0, for comparisons; else world w on the stream w + 1.
+
+    Raises
+    ------
+    ScenarioError
+        If the order of a distribution's parameters, or the range of a field, breaks in a world.
+    """
+    if count == 1:
+        return central(scenario, 0 if same_paths else 1)
+    quantities = knobs.uncertain(scenario)
+    base = {name: _world_uniforms(name, count, seed) for name in quantities}
+    streams = np.zeros(count, np.uint64) if same_paths else np.arange(1, count + 1, dtype=np.uint64)
+    return Worlds(scenario, _values(scenario, _linked(scenario, base)), streams)
+
+
+def design(scenario: Scenario, values: Mapping[str, np.ndarray], stream: int = 0) -> Worlds:
+    """Worlds that differ in the knobs given, all else central, all on the same paths."""
+    count = max(len(v) for v in values.values())
+    fixed = central(scenario).values
+    merged = {name: np.full(count, value[0]) for name, value in fixed.items()}
+    merged |= {name: np.asarray(v, float) for name, v in values.items()}
+    for name in values:
+        knobs.check_range(scenario, name, merged[name])
+    check_random(scenario, merged)
+    return Worlds(scenario, merged, np.full(count, stream, np.uint64))
+
+
+def _world_uniforms(name: str, count: int, seed: int) -> np.ndarray:
+    out = np.empty((4, count))
+    uniforms(out, 0, count, WORLD_STREAM, drivers.number(name), 0, *key(seed))
+    return out[0]
+
+
+def _values(scenario: Scenario, uniform: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Quantiles of the uncertain quantities, innermost parameters first."""
+    values: dict[str, np.ndarray] = {}
+    for name, quantity in knobs.uncertain(scenario).items():
+        distribution = quantity.distribution
+        assert distribution is not None
+        parameters = parameters_of(name, quantity, values)
+        knobs.check_parameters(scenario, name, distribution, parameters)
+        drawn = np.asarray(distribution.quantile(uniform[name], parameters), float)
+        values[name] = np.broadcast_to(drawn, uniform[name].shape).copy()
+        knobs.check_range(scenario, name, values[name])
+    check_random(scenario, values)
+    return values
+
+
+def check_random(scenario: Scenario, values: Mapping[str, np.ndarray]) -> None:
+    """Refuse worlds in which the distribution of a random field breaks or leaves its range.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the knob and the first such world.
+    """
+    for knob in knobs.nested_random(scenario):
+        if knob.name in values:
+            continue
+        assert knob.quantity.distribution is not None
+        parameters = parameters_of(knob.name, knob.quantity, values)
+        knobs.check_parameters(scenario, knob.name, knob.quantity.distribution, parameters)
+        knobs.check_support(scenario, knob, parameters)
+
+
+def parameters_of(name: str, quantity: Quantity, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Parameters of a knob's distribution: those set world by world as arrays, the others as one number."""
+    assert quantity.distribution is not None
+    found = {}
+    for suffix, parameter in quantity.distribution.params.items():
+        at = values.get(f"{name}.{suffix}")
+        found[suffix] = np.full(1, parameter.value) if at is None else at
+    return found
+
+
+def pairs(scenario: Scenario, of_paths: bool) -> list[tuple[str, str, str]]:
+    """Correlated pairs as (first name, second name, knob): of drivers that are drawn on paths, or of uncertain knobs."""
+    found = []
+    for text in scenario.correlation:
+        pair = checks.split_pair(text)
+        assert pair is not None
+        drawn = [checks.path_driver(scenario, name) is not None for name in pair]
+        both = all(drawn) if of_paths else all(name in knobs.uncertain(scenario) for name in pair)
+        if both:
+            found.append((*pair, f"correlation.{text}"))
+    return found
+
+
+def factor(names: list[str], rho: list[tuple[int, int, np.ndarray]], file: str) -> np.ndarray:
+    """Cholesky factors, shape (1 or worlds, n, n), of the normal scores whose rank correlations are `rho`.
+
+    Pearson 2 sin(pi rho / 6) of the normal scores gives the rank correlation rho.
+
+    Raises
+    ------
+    ScenarioError
+        If a matrix is not positive semi-definite.
+    """
+    count = max((r.size for _, _, r in rho), default=1)
+    matrix = np.tile(np.eye(len(names)), (count, 1, 1))
+    for i, j, r in rho:
+        matrix[:, i, j] = matrix[:, j, i] = checks.pearson(r)
+    lower = np.zeros_like(matrix)
+    for i in range(len(names)):
+        for j in range(i + 1):
+            rest = matrix[:, i, j] - (lower[:, i, :j] * lower[:, j, :j]).sum(axis=1)
+            if i == j:
+                if (rest < -1e-9).any():
+                    message = f"the matrix of {', '.join(names)} is not positive semi-definite in some world"
+                    raise ScenarioError(message, [Fault(file, "correlation", message, "draw the correlations closer to 0")])
+                lower[:, i, i] = np.sqrt(np.maximum(rest, 0.0))
+            else:
+                pivot = lower[:, j, j]
+                lower[:, i, j] = np.where(pivot > 1e-9, rest / np.where(pivot > 1e-9, pivot, 1.0), 0.0)
+    return lower
+
+
+def _linked(scenario: Scenario, base: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Replace the uniforms of correlated uncertain knobs by those of their Gaussian copula."""
+    from scipy.special import ndtr, ndtri
+
+    linked = pairs(scenario, of_paths=False)
+    names = sorted({name for first, second, _ in linked for name in (first, second)})
+    if not names:
+        return base
+    place = {name: i for i, name in enumerate(names)}
+    rho = [(place[a], place[b], np.full(1, knobs.read(scenario, k).central())) for a, b, k in linked]
+    z = np.stack([ndtri(base[name]) for name in names])
+    mixed = np.einsum("ij,jw->iw", factor(names, rho, scenario.file)[0], z)
+    return base | {name: ndtr(mixed[i]) for i, name in enumerate(names)}

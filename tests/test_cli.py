@@ -1,0 +1,250 @@
+"""The command line: what is printed where, exit codes, and that no traceback reaches a user."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import xarray as xr
+from forecasts import MadeUpForecast
+from typer.testing import CliRunner
+
+from engine.cli import app
+
+SMALL = """
+schema = 1
+[plan]
+name = "Small"
+target = { value = 100e6, source = "board" }
+[streams.shop]
+labels = { channel = "shop" }
+baseline = 100e6
+volatility = 0.05
+margin = 0.3
+[lines.ads]
+amount = 5e6
+response = { kind = "exponential", ceiling = 0.1, scale = 1e6 }
+reach = { "*" = 1 }
+[funds.contingency]
+amount = 1e6
+[risks.price_war]
+level = "red"
+probability = { uniform = [0.2, 0.6], source = "assumption: two rivals" }
+severity = 0.1
+duration = { pert = [1, 2, 4] }
+[risks.price_war.response]
+effectiveness = 0.5
+cost_ratio = 0.1
+fund = "contingency"
+[[review.levels]]
+lag = 0.1
+amount = 1e5
+line = "ads"
+fund = "contingency"
+"""
+runner = CliRunner()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    file = tmp_path / "small.toml"
+    file.write_text(SMALL)
+    return str(file)
+
+
+def run(*arguments: str, code: int = 0) -> tuple[str, str]:
+    """Run a command in this process; gives stdout and stderr."""
+    result = runner.invoke(app, list(arguments), catch_exceptions=False)
+    assert result.exit_code == code, result.output
+    return result.stdout, result.stderr
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    code = (
+        "import sys; from engine.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = ('numpy', 'scipy', 'numba', 'xarray', 'pydantic', 'matplotlib', 'pulp')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for command in ("run", "validate", "schema", "knobs", "register", "diff", "calibrate-plan"):
+        assert command in out
+    assert out.splitlines()[-1] == "[]"
+    assert run("--version")[0].startswith("attain ")
+
+
+def test_run_prints_the_answer_first_and_json_holds_it(small: str) -> None:
+    arguments = ("run", small, "--paths", "4000", "--worlds", "4", "--threads", "1")
+    text, _ = run(*arguments)
+    figures = json.loads(run(*arguments, "--json")[0])
+    assert figures["paths"] == 4000
+    assert figures["worlds"] == 4
+    assert "P(attain)" in text.splitlines()[1]
+    assert f"{figures['p_attain']['lo']:.2f} to {figures['p_attain']['hi']:.2f} across worlds" in text
+    assert set(figures["loss_by_risk"]) == {"price_war"}
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_run_writes_paths_and_charts(small: str, tmp_path: Path) -> None:
+    out, charts = tmp_path / "r.nc", tmp_path / "a" / "charts"
+    figures = json.loads(
+        run("run", small, "--paths", "1e3", "--worlds", "2", "--out", str(out), "--charts", str(charts), "--json")[0]
+    )
+    with xr.open_dataset(out, engine="h5netcdf") as dataset:
+        assert dataset.sizes["path"] * dataset.sizes["world"] == 1000
+        mean = float(dataset["revenue"].mean())
+    assert mean == pytest.approx(figures["revenue"]["mean"], rel=1e-12)
+    assert sorted(file.name for file in charts.iterdir()) == ["fan.png", "scurve.png"]
+
+
+def test_set_changes_the_answer(small: str) -> None:
+    arguments = ("run", small, "--paths", "2000", "--worlds", "1", "--json")
+    loss = [json.loads(run(*arguments, "--set", f"risks.price_war.probability={p}")[0]) for p in (0, 1)]
+    assert loss[0]["loss_by_risk"]["price_war"]["mean"] == 0
+    assert loss[1]["loss_by_risk"]["price_war"]["mean"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--paths", "0"], "--paths: 0 is below 1"),
+        (["--paths", "-5"], "--paths: -5 is below 1"),
+        (["--paths", "1.5"], "--paths: '1.5' is not a whole number"),
+        (["--paths", "many"], "--paths: 'many' is not a whole number"),
+        (["--worlds", "0"], "--worlds: 0 is below 1"),
+        (["--seed", "-1"], "--seed: -1 is below 0"),
+        (["--seed", str(2**64)], "--seed: 18446744073709551616 is above"),
+        (["--threads", "0"], "--threads: 0 is below 1"),
+        (["--precision", "0"], "--precision: 0 is no number between 0 and 0.5"),
+        (["--precision", "nan"], "--precision: nan is no number between 0 and 0.5"),
+        (["--sampler", "dice"], "--sampler: 'dice' is not known; give random or sobol"),
+        (["--out", "no/such/folder/r.nc"], "--out: the folder no/such/folder does not exist"),
+        (["--out", "r.csv"], "--out: r.csv does not end in .nc"),
+        (["--set", "risks.price_wra.probability=1"], "price_wra"),
+        (["--set", "plan.target=-1"], "plan.target"),
+        (["--set", "nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_options_are_named_without_a_traceback(small: str, arguments: list[str], named: str) -> None:
+    out, err = run("run", small, *arguments, code=2)
+    assert out == ""
+    assert named in flat(err)
+    assert "Traceback" not in err
+
+
+def test_all_wrong_options_are_listed_at_once(small: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    _, err = run("run", small, "--paths", "0", "--threads", "0", "--charts", str(tmp_path / "file" / "x"), code=2)
+    assert [name for name in ("--paths", "--threads", "--charts") if name in err] == [
+        "--paths",
+        "--threads",
+        "--charts",
+    ]
+
+
+def test_faults_of_a_scenario_are_all_listed(tmp_path: Path) -> None:
+    file = tmp_path / "bad.toml"
+    file.write_text(SMALL.replace("margin = 0.3", "margni = 0.3").replace("amount = 5e6", "amount = -5e6"))
+    for command in ("run", "validate", "knobs", "register", "calibrate-plan"):
+        out, err = run(command, str(file), code=2)
+        assert out == ""
+        assert "margni" in err
+        assert "lines.ads.amount" in err
+    answer = json.loads(run("validate", str(file), "--json", code=2)[0])
+    assert not answer["valid"]
+    assert len(answer["faults"]) >= 2
+    assert {"file", "knob", "message", "remedy"} <= set(answer["faults"][0])
+
+
+@pytest.mark.parametrize("command", ["run", "validate", "knobs", "register", "calibrate-plan"])
+def test_missing_files_and_broken_toml(command: str, tmp_path: Path) -> None:
+    assert "no_such.toml" in run(command, "no_such.toml", code=2)[1]
+    (tmp_path / "broken.toml").write_text("[plan\n")
+    assert "broken.toml" in run(command, str(tmp_path / "broken.toml"), code=2)[1]
+    assert run(command, str(tmp_path), code=2)[0] == ""
+
+
+def test_knobs_register_and_diff(small: str, tmp_path: Path) -> None:
+    rows = json.loads(run("knobs", small, "--json")[0])
+    names = [row["name"] for row in rows]
+    assert "risks.price_war.probability.uniform.2" in names
+    assert "plan.target" in names
+    assert [row["name"] for row in json.loads(run("knobs", small, "--uncertain", "--json")[0])] == [
+        "risks.price_war.probability"
+    ]
+    only = json.loads(run("knobs", small, "--match", "lines.*", "--json")[0])
+    assert only
+    assert all(row["name"].startswith("lines.") for row in only)
+    assert "price_war" in run("register", small)[0]
+    assert [row["risk"] for row in json.loads(run("register", small, "--json")[0])] == ["price_war"]
+
+    other = tmp_path / "other.toml"
+    other.write_text('extends = "small.toml"\n[plan]\ntarget = 90e6\n[streams.shop]\ngrowth = 0.02\n')
+    changed = {row["name"]: row for row in json.loads(run("diff", small, str(other), "--json")[0])}
+    assert set(changed) == {"plan.target", "streams.shop.growth"}
+    assert "plan.target" in run("diff", small, str(other))[0]
+    assert "no difference" in run("diff", small, small)[0]
+
+
+def test_schema_and_validate(small: str) -> None:
+    assert "plan" in json.loads(run("schema", "--json")[0])["properties"]
+    assert "severity" in run("schema")[0]
+    assert json.loads(run("validate", small, "--json")[0])["valid"]
+    assert "valid" in run("validate", small)[0]
+
+
+def test_calibrate_plan(small: str) -> None:
+    assert json.loads(run("calibrate-plan", small, "--json")[0])["factor"] > 0
+    assert "factor" in run("calibrate-plan", small)[0]
+
+
+def test_every_command_works_without_a_scenario() -> None:
+    for command in ("validate", "knobs", "register", "calibrate-plan"):
+        assert run(command)[0]
+
+
+def test_an_interrupt_ends_with_a_sentence(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.scenario.load.load", interrupted)
+    out, err = run("run", small, code=130)
+    assert out == ""
+    assert err.startswith("Interrupted")
+
+
+def test_python_m_engine_and_a_closed_pipe(small: str) -> None:
+    command = f"'{sys.executable}' -m engine knobs '{small}' | head -n 1"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, env=environment)
+    assert result.stdout
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("worlds", [1, 256])
+@pytest.mark.parametrize("risks", [0, 3, 40])
+def test_summary_fits_a_page(worlds: int, risks: int) -> None:
+    from rich.console import Console
+
+    from engine.report.summary import summary
+
+    console = Console(width=100, highlight=False)
+    with console.capture() as capture:
+        for part in summary(MadeUpForecast(worlds=worlds, risks=risks)):  # type: ignore[arg-type]
+            console.print(part)
+    text = capture.get()
+    lines = text.splitlines()
+    assert len(lines) <= 45
+    assert lines[1].startswith("P(attain) 0.3123 ± 0.0005 (sampling), ")
+    assert ("0.12 to 0.55 across worlds" in text) == (worlds > 1)
+    assert "contingency" in text
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
