@@ -13,7 +13,7 @@ from engine.scenario.model import Scenario
 from engine.scenario.packing import Builder, driver_numbers, flat, stacked
 from engine.scenario.tables import columns
 from engine.scenario.volume import Lifts, base_volume, plan_shares
-from engine.scenario.worlds import Worlds, factor, pairs, parameters_of
+from engine.scenario.worlds import Worlds, factor, pairs
 
 MEASURES = {
     "revenue": layout.REVENUE, "gross_margin": layout.GROSS_MARGIN, "margin_rate": layout.MARGIN_RATE,
@@ -160,6 +160,10 @@ class _Classes:
         """Streams of one profile."""
         return [i for i, g in enumerate(self.profile_of) if g == profile]
 
+    def profiles_of(self, entry: int) -> list[int]:
+        """Profiles of one class."""
+        return [g for g, key in enumerate(self.profiles) if entry in key]
+
 
 def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
     scenario = build.scenario
@@ -170,7 +174,9 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         return build.table("risks", [(n, getattr(v, suffix)) for n, v in items], suffix, default)
 
     def answer(suffix: str) -> np.ndarray:
-        return build.table("risks", [(n, r and getattr(r, suffix)) for n, r in answers], f"response.{suffix}")
+        return build.table(
+            "risks", [(n, None if r is None else getattr(r, suffix)) for n, r in answers], f"response.{suffix}"
+        )
 
     exposure = columns([
         build.read(f"risks.{items[r][0]}.exposure.{e}", items[r][1].exposure[e])
@@ -183,7 +189,7 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
     backlog_risk = [classes.risk[c] for (_, c), streams in zip(cells, backlog, strict=True) for _ in streams]
     backlog_ptr, backlog_stream = flat(backlog)
     profile_ptr, profile_class = flat(classes.profiles)
-    member_ptr, member = flat(classes.members)
+    class_ptr, class_profile = flat([classes.profiles_of(c) for c in range(len(classes.risk))])
     stream_ptr, profile_stream = flat([classes.streams_of(g) for g in range(len(classes.profiles))])
     occurrences = [events(scenario, n) for n, _ in items]
     windows = [_window(build, n) for n, _ in items]
@@ -219,13 +225,15 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         severity=build.integer([build.field(f"risks.{n}.severity", v.severity) for n, v in items]),
         duration=build.integer([_duration(build, n) for n, _ in items]),
         effectiveness=build.integer([_effectiveness(build, n) for n, _ in items]),
-        fund=build.integer([layout.OUTSIDE if r is None or r.fund is None else funds.index(r.fund) for _, r in answers]),
+        fund=build.integer(
+            [layout.OUTSIDE if r is None or r.fund is None else funds.index(r.fund) for _, r in answers]
+        ),
         driver=build.integer(driver_numbers(f"risks.{n}" for n, _ in items)),
         class_ptr=build.integer(np.cumsum([0, *(classes.risk.count(r) for r in range(len(items)))])),
         class_risk=build.integer(classes.risk),
-        signed=build.integer([_signed(build, items[r][0], exposure[:, c]) for c, r in enumerate(classes.risk)]),
-        member_ptr=build.integer(member_ptr),
-        member=build.integer(member),
+        signed=build.integer([_signed(classes, exposure, r) for r in range(len(items))]),
+        class_profile_ptr=build.integer(class_ptr),
+        class_profile=build.integer(class_profile),
         profile_ptr=build.integer(profile_ptr),
         profile_class=build.integer(profile_class),
         profile_stream_ptr=build.integer(stream_ptr),
@@ -248,18 +256,10 @@ def _effectiveness(build: Builder, name: str) -> int:
     return build.field(f"risks.{name}.response.effectiveness", response.effectiveness)
 
 
-def _signed(build: Builder, name: str, exposure: np.ndarray) -> bool:
-    """Whether a hit may be a gain: negative exposure, or a response that may win more than was lost."""
-    if exposure.min() < 0:
-        return True
-    response = build.scenario.risks[name].response
-    if response is None:
-        return False
-    knob, quantity = f"risks.{name}.response.effectiveness", response.effectiveness
-    if knob in build.worlds.values or quantity.distribution is None:
-        return bool(build.read(knob, quantity).max() > 1)
-    _, high = quantity.distribution.support(parameters_of(knob, quantity, build.worlds.values))
-    return bool(np.max(high) > 1)
+def _signed(classes: _Classes, exposure: np.ndarray, r: int) -> bool:
+    """Whether a negative exposure may turn a hit into a gain."""
+    mine = [c for c, other in enumerate(classes.risk) if other == r]
+    return bool(mine) and bool(exposure[:, mine].min() < 0)
 
 
 def _copula(build: Builder) -> layout.CopulaAt:
@@ -414,12 +414,14 @@ def _draws(build: Builder) -> layout.DrawAt:
 
 def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layout.ValueAt, layout.FlagAt]:
     """Rows of a path's results; `detail` adds the months of each stream ("streams") or fund ("funds")."""
-    months, streams, risks, funds = scenario.plan.months, len(scenario.streams), len(scenario.risks), len(scenario.funds)
+    months, streams = scenario.plan.months, len(scenario.streams)
+    risks, funds = len(scenario.risks), len(scenario.funds)
     kept = {"streams_kept": int("streams" in detail), "funds_kept": int("funds" in detail)}
     sizes = {
-        "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1, "monthly_revenue": months,
-        "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds, "fund_need": funds,
-        "stream_revenue": streams, "customers": sum(s.customers is not None for s in scenario.streams.values()),
+        "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1,
+        "monthly_revenue": months, "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds,
+        "fund_need": funds, "stream_revenue": streams,
+        "customers": sum(s.customers is not None for s in scenario.streams.values()),
         "corrective": len(scenario.lines) + 1, "stream_months": months * streams * kept["streams_kept"],
         "fund_months": months * funds * kept["funds_kept"],
     }  # fmt: skip
@@ -433,17 +435,19 @@ def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layou
 def _scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkAt]:
     stream, line, risk, control, target = at["stream"], at["line"], at["risk"], at["control"], at["target"]
     k, r, c, f, i, b = risk.occurrences, risk.risks, risk.classes, control.funds, stream.streams, line.lines
-    members, sets = at["copula"].members, target.sets
+    members, sets, g = at["copula"].members, target.sets, risk.profiles
     rows = {
         "uniform": 4, "work": 8, "start": k, "end": k, "severity": k, "duration": k, "effectiveness": k, "respond": k,
-        "previous": r, "hit": c, "undone": c, "stake": c, "open_severity": r, "undone_severity": r, "need": r, "fund_need": f,
-        "cover": f + 1, "backlog": risk.backlogs, "profile": 6, "linked": members, "linked_normal": members, "shock": 4,
-        "common": 4, "own": 4 * i, "state": 1, "line_effect": b, "slip": stream.launches, "extra": b, "decided": b + 1,
-        "response": b, "lift": line.groups, "y0": i, "y": i, "margin": i, "month": 1, "cumulative": 1, "spoken": control.levels,
-        "before": stream.clients, "lost": stream.clients, "client_uniform": 8 * stream.clients, "set_revenue": sets,
-        "set_margin": sets, "set_before": sets, "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
+        "previous": r, "open": k, "answered": k, "height": k, "height_answered": k, "inverse": k, "hit": c,
+        "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
+        "zero": 1, "base": g, "kept": g, "share": g, "gain": g, "lost_base": g, "gain_base": g, "linked": members,
+        "linked_normal": members, "shock": 4, "common": 4, "own": 4 * i, "state": 1, "line_effect": b,
+        "slip": stream.launches, "extra": b, "decided": b + 1, "response": b, "lift": line.groups, "y0": i, "y": i,
+        "margin": i, "month": 1, "cumulative": 1, "spoken": control.levels, "before": stream.clients,
+        "lost": stream.clients, "client_uniform": 8 * stream.clients, "set_revenue": sets, "set_margin": sets,
+        "set_before": sets, "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
     }  # fmt: skip
-    marks = {"risk_live": r, "backlog_live": risk.backlogs, "line_live": b + 1}
+    marks = {"risk_live": r, "signed": r, "open": k, "backlog_live": risk.backlogs, "line_live": b + 1}
     return layout.consecutive(layout.RowAt, rows, start), layout.consecutive(layout.MarkAt, marks)
 
 
@@ -463,7 +467,7 @@ def build(worlds: Worlds, detail: Collection[str] = ()) -> layout.PlanArrays:
     }
     at["draw"] = _draws(builder)
     at["value"], at["flag"] = result_rows(scenario, detail)
-    at["row"], at["mark"] = _scratch(at, at["value"].count + at["flag"].count)
+    at["row"], at["mark"] = _scratch(at, at["value"].size + at["flag"].size)
     return layout.PlanArrays(
         numbers=builder.packed_numbers(),
         whole=builder.packed_integers(),

@@ -11,8 +11,9 @@ from typing import Any, get_args, get_origin
 from engine.errors import Fault
 from engine.scenario import shape
 
-_WORD = re.compile(r"[A-Za-z_][\w\-]*(:[\w\-]+(&[\w\-]+:[\w\-]+)*)?|\*|\d{4}-\d\d")
+_WORD = re.compile(r"[^\W\d][\w\-]*(:[\w\-]+(&[\w\-]+:[\w\-]+)*)?|\*|\d{4}-\d\d")
 ORIGIN = "--set"
+_WORDS = ("source", "note", "per")  # what a quantity says about its number
 
 
 class _Wrong(Exception):
@@ -41,7 +42,9 @@ def _longest(node: Mapping[str, Any], rest: str) -> str | None:
 
 
 def _near(word: str, known: Any) -> str:
-    near = get_close_matches(word, list(known), n=1, cutoff=0.5) or get_close_matches(word.split(".")[0], list(known), n=1)
+    near = get_close_matches(word, list(known), n=1, cutoff=0.5) or get_close_matches(
+        word.split(".")[0], list(known), n=1
+    )
     return f"did you mean {near[0]}?" if near else "see `attain knobs`"
 
 
@@ -65,7 +68,7 @@ def _value(text: str) -> Any:
     except (tomllib.TOMLDecodeError, RecursionError, ValueError):
         if _WORD.fullmatch(text):
             return text
-        raise _Wrong(f"{text!r} is no TOML value", "such as 0.8, \"text\" or { pert = [0, 0.1, 0.2] }") from None
+        raise _Wrong(f"{text!r} is no TOML value", 'such as 0.8, "text" or { pert = [0, 0.1, 0.2] }') from None
     if set(found) != {"v"}:
         raise _Wrong(f"{text!r} is more than one value", "give one value")
     return found["v"]
@@ -73,6 +76,8 @@ def _value(text: str) -> Any:
 
 def _assign(node: Any, kind: Any, rest: str, value: Any) -> None:
     """Set what `rest` names below a node of the given kind."""
+    if shape.is_table(kind) and not isinstance(node, dict):
+        raise _Wrong(f"{rest!r} lies below {node!r}, which is not a table", "give the whole of it")
     if shape.is_part(kind):
         _into_part(node, kind, rest, value)
     elif shape.is_named(kind):
@@ -133,10 +138,14 @@ def _into_value(node: Any, kind: Any, rest: str, value: Any) -> None:
         return
     if not isinstance(node, dict):
         raise _Wrong(f"there is nothing below {node!r}", "give the whole quantity")
-    key = _longest(node, rest)
+    key = rest if rest in (*_WORDS, "truncate") else _longest(node, rest)
     if key is None:
         raise _Wrong(f"{rest!r} is not part of this quantity", _near(rest, node))
     if key == rest:
         node[key] = value
     else:
         _into_value(node[key], kind, rest[len(key) + 1 :], value)
+    if rest.rpartition(".")[2] not in _WORDS:
+        # a new number does not come from where the old one came from
+        node.pop("source", None)
+        node.pop("note", None)

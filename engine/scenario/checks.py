@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import combinations, pairwise
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from engine.scenario.model import Response, Risk, Scenario
 from engine.scenario.quantity import Quantity
 
 _FORBIDDEN = re.compile(r"[.:&~=*\s]")
-_START = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
+_START = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _ITEMS = ("seasons", "streams", "lines", "funds", "risks", "targets")
 DEFAULT_EVENTS = 6
 MOST_LOST = 0.01  # share of paths that may have more occurrences than are kept
@@ -33,7 +34,8 @@ def faults(scenario: Scenario) -> list[Fault]:
         found.append(Fault(scenario.file, knob, message, remedy))
 
     for check in (
-        _ranges, _names, _plan, _seasons, _streams, _lines, _amounts, _risks, _review, _incentives, _targets, _correlation, _collisions,
+        _ranges, _names, _plan, _seasons, _streams, _lines, _amounts, _risks, _review, _incentives, _targets,
+        _correlation, _collisions,
     ):  # fmt: skip
         check(scenario, say)
     return found
@@ -112,7 +114,11 @@ def _streams(scenario: Scenario, say: Say) -> None:
         _refer(say, f"{knob}.season", stream.season, "season", scenario.seasons)
         wins = stream.customers.wins if stream.customers is not None else None
         if wins is not None and len(wins) != scenario.plan.months:
-            say(f"{knob}.customers.wins", f"{len(wins)} numbers", f"give {scenario.plan.months}, one for each month of the plan")
+            say(
+                f"{knob}.customers.wins",
+                f"{len(wins)} numbers",
+                f"give {scenario.plan.months}, one for each month of the plan",
+            )
 
 
 def _lines(scenario: Scenario, say: Say) -> None:
@@ -153,8 +159,10 @@ def _amounts(scenario: Scenario, say: Say) -> None:
         return
     budget = scenario.plan.budget.central()
     if total > budget * (1.0 + _TOLERANCE):
-        message = f"lines and funds sum to {_money(total)}, {_money(total - budget)} above the budget of {_money(budget)} {currency}"
-        say("plan.budget", message, "lower an amount or raise the budget")
+        message = (
+            f"lines and funds sum to {_money(total)}, {_money(total - budget)} above the budget of {_money(budget)}"
+        )
+        say("plan.budget", f"{message} {currency}", "lower an amount or raise the budget")
 
 
 def _money(value: float) -> str:
@@ -199,13 +207,15 @@ def _risks(scenario: Scenario, say: Say) -> None:
 def _chance(scenario: Scenario, say: Say, knob: str, risk: Risk) -> None:
     """Probability or rate, and what goes with each."""
     if (risk.probability is None) == (risk.rate is None):
-        what = "neither probability nor rate is given" if risk.rate is None else "probability and rate stand side by side"
+        what = (
+            "neither probability nor rate is given" if risk.rate is None else "probability and rate stand side by side"
+        )
         say(knob, what, "give exactly one of them")
         return
     if risk.rate is None:
         if risk.max_events is not None:
             say(f"{knob}.max_events", "goes with a rate", "drop it: with a probability there is at most one occurrence")
-        if risk.timing == "hazard" and risk.probability is not None and risk.probability.value == 1.0:
+        if risk.timing == "hazard" and risk.probability is not None and risk.probability.central() >= 1.0:
             message = "a constant hazard cannot be certain to strike"
             say(f"{knob}.probability", message, 'give a probability below 1, or timing = "uniform"')
         return
@@ -244,9 +254,13 @@ def _incentives(scenario: Scenario, say: Say) -> None:
     _selector(scenario, say, "incentives.streams", incentives.streams)
     _refer(say, "incentives.line", incentives.line, "line", scenario.lines)
     starts = [tier[0].central() for tier in incentives.tiers]
-    for j, (first, second) in enumerate(zip(starts, starts[1:], strict=False), 2):
+    for j, (first, second) in enumerate(pairwise(starts), 2):
         if not first < second and not math.isnan(first + second):
-            say(f"incentives.tiers.{j}", f"starts at {second:g}, not above {first:g} before it", "order the tiers by attainment")
+            say(
+                f"incentives.tiers.{j}",
+                f"starts at {second:g}, not above {first:g} before it",
+                "order the tiers by attainment",
+            )
 
 
 def _targets(scenario: Scenario, say: Say) -> None:
@@ -279,6 +293,27 @@ def _counted(scenario: Scenario, say: Say, knob: str, measure: str, selector: st
         return
     if not any(scenario.streams[s].customers is not None for s in selectors.select(selector, scenario.streams)):
         say(knob, f"no stream that {selector!r} matches counts customers", "select streams with [customers]")
+
+
+def in_order(scenario: Scenario) -> Iterator[tuple[str, list[str]]]:
+    """Numbers that may not fall, as (knob of all, knobs in order): what holds in the file must hold in every world."""
+    for name, risk in scenario.risks.items():
+        if risk.window is not None:
+            yield f"risks.{name}.window", [f"risks.{name}.window.{j}" for j in (1, 2)]
+    yield "review.levels", [f"review.levels.{j + 1}.lag" for j in range(len(scenario.review.levels))]
+    if scenario.incentives is not None:
+        yield "incentives.tiers", [f"incentives.tiers.{j + 1}.1" for j in range(len(scenario.incentives.tiers))]
+
+
+def in_sum(scenario: Scenario) -> Iterator[tuple[str, int]]:
+    """Lists of weights, as (knob, length), of which one must be above 0."""
+    for name in scenario.seasons:
+        yield f"seasons.{name}.weights", 12
+    for name, line in scenario.lines.items():
+        if not isinstance(line.phasing, str):
+            yield f"lines.{name}.phasing", scenario.plan.months
+    if scenario.plan.phasing is not None:
+        yield "plan.phasing", scenario.plan.months
 
 
 # -------------------------------------------------------------------------------------------------------- correlation
@@ -355,17 +390,23 @@ def _kind(scenario: Scenario, say: Say, knob: str, name: str) -> bool | None:
     found = knobs.index(scenario).get(name)
     if found is not None and found.kind != knobs.RANDOM:
         return False
-    if name.endswith(f".{OCCURS}"):
+    if name.endswith(f".{OCCURS}") and name.removeprefix("risks.").removesuffix(f".{OCCURS}") in scenario.risks:
         say(knob, f"{name} needs a risk with a probability", "a risk with a rate has no single occurrence")
     else:
-        say(knob, f"{name} is neither a driver nor a knob", _near(name, [*_driver_names(scenario), *knobs.index(scenario)]))
+        say(
+            knob,
+            f"{name} is neither a driver nor a knob",
+            _near(name, [*_driver_names(scenario), *knobs.index(scenario)]),
+        )
     return None
 
 
 def _driver_names(scenario: Scenario) -> Iterator[str]:
     parts = (OCCURS, SEVERITY, DURATION, EFFECTIVENESS)
     names = [f"risks.{r}.{part}" for r in scenario.risks for part in parts]
-    names += [f"lines.{b}.effectiveness" for b in scenario.lines] + [f"streams.{s}.launch.slip" for s in scenario.streams]
+    names += [f"lines.{b}.effectiveness" for b in scenario.lines] + [
+        f"streams.{s}.launch.slip" for s in scenario.streams
+    ]
     return (name for name in names if path_driver(scenario, name) is not None)
 
 
@@ -374,24 +415,43 @@ def _positive(say: Say, group: list[tuple[str, str, float]]) -> None:
     names = sorted({name for first, second, _ in group for name in (first, second)})
     if not names or any(abs(rho) > 1 for *_, rho in group):
         return
-    matrix = np.eye(len(names))
+    ranks = np.eye(len(names))
     for first, second, rho in group:
         i, j = names.index(first), names.index(second)
-        matrix[i, j] = matrix[j, i] = pearson(rho)
-    if np.linalg.eigvalsh(matrix)[0] >= -1e-9:
+        ranks[i, j] = ranks[j, i] = rho
+    if np.linalg.eigvalsh(pearson(ranks))[0] >= -1e-9:
         return
-    nearest = nearest_correlation(matrix)
-    pairs = []
-    for first, second, rho in group:
-        valid = 6.0 / np.pi * np.arcsin(np.clip(nearest[names.index(first), names.index(second)] / 2.0, -0.5, 0.5))
-        pairs.append(f'"{first} ~ {second}" = {rho:g} (nearest valid {valid:.3f})')
-    missing = " pairs not named count as 0." if len(group) < len(names) * (len(names) - 1) // 2 else ""
-    say("correlation", f"not a possible set of correlations: {'; '.join(pairs)};{missing}", "use the nearest valid values")
+    valid = nearest_ranks(ranks)
+    given = {frozenset(pair) for *pair, _ in group}
+    unnamed = [pair for pair in combinations(names, 2) if frozenset(pair) not in given]
+    nearest = [
+        f'"{first} ~ {second}" = {rho:g}'
+        for first, second in [(first, second) for first, second, _ in group] + unnamed
+        if (rho := valid[names.index(first), names.index(second)]) or (first, second) not in unnamed
+    ]
+    asked = "; ".join(f'"{first} ~ {second}" = {rho:g}' for first, second, rho in group)
+    say(
+        "correlation",
+        f"no drivers can have these correlations, pairs not named being 0: {asked}",
+        f"the nearest valid ones are {'; '.join(nearest)}",
+    )
 
 
-def pearson(rho: float | np.ndarray) -> float | np.ndarray:
+def pearson(rho: np.ndarray) -> np.ndarray:
     """Pearson correlation of normal scores whose rank correlation is `rho` (Pearson 1907)."""
     return 2.0 * np.sin(np.pi * rho / 6.0)
+
+
+def nearest_ranks(ranks: np.ndarray) -> np.ndarray:
+    """Nearest rank correlations that can be, in three digits, which as they are printed make a valid matrix."""
+    nearest = 6.0 / np.pi * np.arcsin(np.clip(nearest_correlation(pearson(ranks)) / 2.0, -0.5, 0.5))
+    # the nearest matrix is singular: rounding may push it out again, a step towards independence brings it back
+    for keep in np.arange(1000, 0, -1) / 1000.0:
+        rounded = np.round(keep * nearest, 3) + 0.0
+        np.fill_diagonal(rounded, 1.0)
+        if np.linalg.eigvalsh(pearson(rounded))[0] >= 0.0:
+            return rounded
+    return np.eye(len(ranks))
 
 
 def nearest_correlation(matrix: np.ndarray, steps: int = 200) -> np.ndarray:

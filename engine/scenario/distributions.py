@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 Z95 = 1.6448536269514722  # standard normal quantile of 0.95: a lognormal's p95 over its median is exp(Z95 sigma)
 PERT_LAMBDA = 4.0
-LEAST_MASS = 1e-9  # an interval with less probability than this cannot be conditioned on
+LEAST_MASS = 1e-6  # F near 1 is known to 1e-16: of less mass than this the tails would not keep their 1e-3
 _MEAN_POINTS = (np.arange(8192) + 0.5) / 8192
 
 Values = Mapping[str, np.ndarray]
@@ -56,7 +57,9 @@ class Distribution:
         object.__setattr__(self, "signature", text)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Distribution) and self.signature == other.signature
+        if not isinstance(other, Distribution):
+            return False
+        return self.signature == other.signature and self.params == other.params
 
     def __hash__(self) -> int:
         return hash(self.signature)
@@ -106,7 +109,7 @@ class Distribution:
                 return f"truncate: {_first(low, low >= high)} is not below {_first(high, low >= high)}"
             thin = self.mass(values) < LEAST_MASS
             if np.any(thin):
-                return "truncate: the interval has no probability"
+                return f"truncate: the interval has a probability below {LEAST_MASS:g}"
         return wrong
 
 
@@ -214,6 +217,11 @@ def _normal_fault(d: Distribution, values: Values) -> str | None:
     return f"normal: sd {_first(sd, sd < 0)} is below 0" if np.any(sd < 0) else None
 
 
+def _normal_support(d: Distribution, values: Values) -> tuple[np.ndarray, np.ndarray]:
+    mean, sd = _listed(d, values)
+    return np.where(sd > 0, -np.inf, mean), np.where(sd > 0, np.inf, mean)
+
+
 def _normal_cdf(d: Distribution, x: np.ndarray, values: Values) -> np.ndarray:
     mean, sd = _listed(d, values)
     return np.where(sd > 0, special.ndtr((x - mean) / np.where(sd > 0, sd, 1.0)), np.where(x >= mean, 1.0, 0.0))
@@ -221,11 +229,11 @@ def _normal_cdf(d: Distribution, x: np.ndarray, values: Values) -> np.ndarray:
 
 def _sigma(d: Distribution, values: Values) -> tuple[np.ndarray, np.ndarray]:
     median, high = _listed(d, values)
-    return np.log(median), np.log(high / median) / Z95
+    return np.log(median), (np.log(high) - np.log(median)) / Z95
 
 
 def _lognormal_fault(d: Distribution, values: Values) -> str | None:
-    median, high = _listed(d, values)
+    median = values["lognormal.1"]
     if np.any(median <= 0):
         return f"lognormal: median {_first(median, median <= 0)} is not above 0"
     return _ordered("median", "p95")(d, values)
@@ -240,6 +248,11 @@ def _lognormal_cdf(d: Distribution, x: np.ndarray, values: Values) -> np.ndarray
     mu, sigma = _sigma(d, values)
     z = np.log(np.maximum(x, 1e-300)) - mu
     return np.where(sigma > 0, special.ndtr(z / np.where(sigma > 0, sigma, 1.0)), np.where(z >= 0, 1.0, 0.0))
+
+
+def _lognormal_support(d: Distribution, values: Values) -> tuple[np.ndarray, np.ndarray]:
+    median, high = _listed(d, values)
+    return np.where(high > median, 0.0, median), np.where(high > median, np.inf, median)
 
 
 def _lognormal_mean(d: Distribution, values: Values) -> np.ndarray:
@@ -304,7 +317,7 @@ def _quantiles_support(d: Distribution, values: Values) -> tuple[np.ndarray, np.
 
 def _quantiles_fault(d: Distribution, values: Values) -> str | None:
     suffixes = _levels(d)
-    for first, second in zip(suffixes, suffixes[1:], strict=False):
+    for first, second in pairwise(suffixes):
         wrong = values[first] > values[second]
         if np.any(wrong):
             return (
@@ -390,11 +403,14 @@ def _mixture_quantile(d: Distribution, p: np.ndarray, values: Values, steps: int
     high = np.broadcast_to(np.maximum.reduce(np.broadcast_arrays(*ends)), shape).copy()
     at_low = _mixture_cdf(d, low, values) >= p
     for _ in range(steps):
+        # each element stops by itself: a world's table must not depend on the worlds beside it
+        open_still = high - low > 1e-14 * np.maximum(np.abs(low), np.abs(high))
+        if not open_still.any():
+            break
         middle = 0.5 * (low + high)
         reached = _mixture_cdf(d, middle, values) >= p
-        high, low = np.where(reached, middle, high), np.where(reached, low, middle)
-        if np.all(high - low <= 1e-14 * np.maximum(np.abs(low), np.abs(high))):
-            break
+        high = np.where(open_still & reached, middle, high)
+        low = np.where(open_still & ~reached, middle, low)
     return np.where(at_low, np.minimum.reduce(np.broadcast_arrays(*ends)), high)
 
 
@@ -438,12 +454,10 @@ FAMILIES: dict[str, Family] = {
     ),
     "normal": Family(
         2, lambda d, p, v: v["normal.1"] + v["normal.2"] * special.ndtri(p), _normal_cdf,
-        lambda d, v: (np.where(v["normal.2"] > 0, -np.inf, v["normal.1"]), np.where(v["normal.2"] > 0, np.inf, v["normal.1"])),
-        _normal_fault, lambda d, v: v["normal.1"],
+        _normal_support, _normal_fault, lambda d, v: v["normal.1"],
     ),
     "lognormal": Family(
-        2, _lognormal_quantile, _lognormal_cdf, lambda d, v: (np.zeros(1), np.full(1, np.inf)), _lognormal_fault,
-        _lognormal_mean,
+        2, _lognormal_quantile, _lognormal_cdf, _lognormal_support, _lognormal_fault, _lognormal_mean,
     ),
     "beta": Family(
         2, lambda d, p, v: special.betaincinv(v["beta.1"], v["beta.2"], p),
@@ -456,8 +470,8 @@ FAMILIES: dict[str, Family] = {
         lambda d, v: None, lambda d, v: np.full(1, np.mean(d.data)),
     ),
     "scipy": Family(
-        0, lambda d, p, v: _frozen(d, v).ppf(p), lambda d, x, v: _frozen(d, v).cdf(x), lambda d, v: _frozen(d, v).support(),
-        _scipy_fault, lambda d, v: _frozen(d, v).mean(),
+        0, lambda d, p, v: _frozen(d, v).ppf(p), lambda d, x, v: _frozen(d, v).cdf(x),
+        lambda d, v: _frozen(d, v).support(), _scipy_fault, lambda d, v: _frozen(d, v).mean(),
     ),
     "mixture": Family(0, _mixture_quantile, _mixture_cdf, _mixture_support, _mixture_fault, _mixture_mean),
 }  # fmt: skip

@@ -17,7 +17,12 @@ def number(name: str) -> int:
 
 def of_paths(scenario: Scenario) -> list[str]:
     """Names of all drivers that are drawn on paths."""
-    names = ["demand", "noise", *(f"risks.{r}" for r in scenario.risks), *(f"lines.{b}.effectiveness" for b in scenario.lines)]
+    names = [
+        "demand",
+        "noise",
+        *(f"risks.{r}" for r in scenario.risks),
+        *(f"lines.{b}.effectiveness" for b in scenario.lines),
+    ]
     for stream in scenario.streams:
         names += [f"streams.{stream}.{end}" for end in ("noise", "customers.lost", "customers.won", "launch.slip")]
     return names

@@ -12,7 +12,7 @@ import numpy as np
 from engine.errors import Fault, ScenarioError
 from engine.scenario.distributions import Distribution
 from engine.scenario.model import ANY, CURRENCY, Part, Scenario, Spec, spec_of
-from engine.scenario.quantity import Quantity
+from engine.scenario.quantity import LARGEST, Quantity
 
 NUMBER, RANDOM, UNCERTAIN = "number", "random", "uncertain"
 _SHAPE_PARAMETERS = ("beta", "scipy", "mixture")  # their parameters do not all have the field's unit
@@ -58,7 +58,9 @@ def fields(value: Any, name: str, spec: Spec | None = None) -> Iterator[tuple[st
     elif isinstance(value, Part):
         for field in type(value).model_fields:
             if field != "schema_":
-                yield from fields(getattr(value, field), f"{name}.{field}" if name else field, spec_of(type(value), field))
+                yield from fields(
+                    getattr(value, field), f"{name}.{field}" if name else field, spec_of(type(value), field)
+                )
     elif isinstance(value, tuple):
         for j, item in enumerate(value, 1):
             yield from fields(item, f"{name}.{j}", spec)
@@ -92,15 +94,9 @@ def uncertain(scenario: Scenario) -> dict[str, Quantity]:
 
 
 @lru_cache(maxsize=32)
-def nested_random(scenario: Scenario) -> tuple[Knob, ...]:
-    """Random fields with uncertain parameters, whose distribution differs from world to world."""
-    return tuple(
-        knob
-        for knob in index(scenario).values()
-        if knob.kind == RANDOM
-        and knob.quantity.distribution is not None
-        and any(q.distribution is not None for q in knob.quantity.distribution.params.values())
-    )
+def random(scenario: Scenario) -> tuple[Knob, ...]:
+    """Fields that are drawn on every path."""
+    return tuple(knob for knob in index(scenario).values() if knob.kind == RANDOM)
 
 
 def read(scenario: Scenario, name: str) -> Quantity:
@@ -121,7 +117,9 @@ def read(scenario: Scenario, name: str) -> Quantity:
     return found.quantity
 
 
-def check_parameters(scenario: Scenario, name: str, distribution: Distribution, values: Mapping[str, np.ndarray]) -> None:
+def check_parameters(
+    scenario: Scenario, name: str, distribution: Distribution, values: Mapping[str, np.ndarray]
+) -> None:
     """Refuse parameters that make no distribution in some world.
 
     Raises
@@ -149,7 +147,13 @@ def check_range(scenario: Scenario, name: str, values: np.ndarray) -> None:
         Naming the knob, the value, the bound and the first such world.
     """
     spec = index(scenario)[name].spec
+    least, most = float(values.min()), float(values.max())  # NaN where there is one, which no bound holds
+    if -LARGEST <= least and most <= LARGEST and spec.holds(least, least) and spec.holds(most, most):
+        return
     for world, value in enumerate(values):
+        if not abs(value) <= LARGEST:
+            message = f"in world {world}: {value:.6g} is not a number of at most {LARGEST:g}"
+            raise ScenarioError(faults=[Fault(scenario.file, name, message, _truncate(spec))])
         if not spec.holds(float(value), float(value)):
             message = f"in world {world}: {value:.6g} is not {spec.bounds}"
             raise ScenarioError(faults=[Fault(scenario.file, name, message, _truncate(spec))])
@@ -165,6 +169,8 @@ def check_support(scenario: Scenario, knob: Knob, values: Mapping[str, np.ndarra
     """
     assert knob.quantity.distribution is not None
     low, high = np.broadcast_arrays(*knob.quantity.distribution.support(values))
+    if knob.spec.holds(float(low.min()), float(high.max()), point=False):
+        return
     for world, (a, b) in enumerate(zip(low.ravel(), high.ravel(), strict=True)):
         if not knob.spec.holds(float(a), float(b), point=False):
             message = f"in world {world}: values from {a:.6g} to {b:.6g} are not {knob.spec.bounds}"

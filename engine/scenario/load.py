@@ -17,11 +17,13 @@ from pydantic import ValidationError
 from engine.errors import Fault, ScenarioError
 from engine.scenario import changes, checks, shape
 from engine.scenario.model import Scenario
-from engine.scenario.quantity import UNKNOWN, QuantityError, parse as parse_quantity
+from engine.scenario.quantity import UNKNOWN, QuantityError
+from engine.scenario.quantity import parse as parse_quantity
 from engine.scenario.text import dump
 
 LARGEST_FILE = 50_000_000
 MOST_FILES = 32  # parents of parents; more is a mistake
+MOST_LEVELS = 40  # tables within tables; a scenario needs 10, and what walks them does so by recursion
 _DIRECTIVES = ("extends", "remove")
 
 
@@ -101,11 +103,22 @@ def _nearby(path: Path) -> str:
 
 def _toml(text: str, file: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise _fail(file, "", f"not TOML: {error}", "put that line right") from error
     except (RecursionError, ValueError) as error:
         raise _fail(file, "", f"not TOML: {error}", "simplify it") from error
+    if _is_deep(raw):
+        raise _fail(file, "", f"tables within tables, more than {MOST_LEVELS} levels deep", "check its dotted names")
+    return raw
+
+
+def _is_deep(raw: dict[str, Any]) -> bool:
+    level: list[Any] = [raw]
+    for _ in range(MOST_LEVELS):
+        tables = [node for node in level if isinstance(node, dict | list)]
+        level = [item for node in tables for item in (node.values() if isinstance(node, dict) else node)]
+    return bool(level)
 
 
 def _chain(path: Path, children: list[Path]) -> dict[str, Any]:
@@ -119,7 +132,7 @@ def _chain(path: Path, children: list[Path]) -> dict[str, Any]:
 def _real(path: Path) -> Path:
     try:
         return path.resolve()
-    except (OSError, RuntimeError):
+    except (OSError, RuntimeError, ValueError):
         return path.absolute()
 
 
@@ -130,7 +143,9 @@ def _resolve(raw: dict[str, Any], file: str, folder: Path, seen: list[Path]) -> 
     extends = raw.pop("extends", None)
     removed = raw.pop("remove", [])
     if extends is not None and (not isinstance(extends, str) or not extends):
-        faults.append(Fault(file, "extends", f"{extends!r} is not the name of a file", 'such as extends = "reference.toml"'))
+        faults.append(
+            Fault(file, "extends", f"{extends!r} is not the name of a file", 'such as extends = "reference.toml"')
+        )
     elif extends is not None:
         path = folder / extends
         if _real(path) in seen:
@@ -201,7 +216,10 @@ def _samples(text: str, folder: Path) -> tuple[list[float], tuple[str, str] | No
     except ValueError as error:
         return [], (f"{path.name}, column {column!r}: {error}", "give numbers only")
     if not found or not all(map(math.isfinite, found)):
-        return [], (f"{path.name}, column {column!r} holds no finite numbers only", "give at least one number, all finite")
+        return [], (
+            f"{path.name}, column {column!r} holds no finite numbers only",
+            "give at least one number, all finite",
+        )
     return found, None
 
 
@@ -212,6 +230,8 @@ def _finish(raw: dict[str, Any], file: str, set: Sequence[str]) -> Scenario:
     raw = copy.deepcopy(raw)
     _sort_levels(raw)
     faults = [fault for change in set if (fault := changes.apply(raw, change)) is not None]
+    _inline_samples(raw, changes.ORIGIN, Path(), faults)
+    _sort_levels(raw)
     found, more = build(raw, file)
     faults += more
     if faults or found is None:
@@ -245,11 +265,9 @@ def build(raw: dict[str, Any], file: str) -> tuple[Scenario | None, list[Fault]]
         found = Scenario.model_validate(raw)
     except ValidationError as error:
         faults = [fault for e in error.errors() for fault in _faults_of(e, raw, file)]
-        patched = _patched(raw, [(e["type"], tuple(_path(e["loc"], raw))) for e in error.errors()])
-        if patched is not None:
-            known = {(f.knob, f.message) for f in faults}
-            faults += [f for f in _checked(patched, file) if (f.knob, f.message) not in known]
-        return None, faults
+        patched = _patched(raw, [(e["type"], tuple(_path(e, raw))) for e in error.errors()])
+        known = {(f.knob, f.message) for f in faults}
+        return None, faults + [f for f in _checked(patched, file) if (f.knob, f.message) not in known]
     found._file = file
     found._text = dump(raw)
     with np.errstate(all="ignore"):
@@ -267,18 +285,18 @@ def _checked(raw: dict[str, Any], file: str) -> list[Fault]:
         return checks.faults(found)
 
 
-def _path(loc: Sequence[str | int], raw: Any) -> Iterator[str | int]:
-    """Keys of a place in the raw file; what pydantic adds for the members of unions is left out."""
+def _path(error: Any, raw: Any) -> Iterator[str | int]:
+    """Keys of a fault's place in the raw file; what pydantic adds for the members of unions is left out."""
     node = raw
-    for j, key in enumerate(loc):
+    for key in error["loc"]:
         if isinstance(node, Mapping) and key in node:
             node = node[key]
             yield key
         elif isinstance(node, list | tuple) and isinstance(key, int) and key < len(node):
             node = node[key]
             yield key
-        elif j == len(loc) - 1 and isinstance(node, Mapping) and isinstance(key, str):
-            yield key
+    if error["type"] == "missing" and isinstance(error["loc"][-1], str):
+        yield error["loc"][-1]
 
 
 def _knob(path: Sequence[str | int]) -> str:
@@ -286,7 +304,7 @@ def _knob(path: Sequence[str | int]) -> str:
 
 
 def _faults_of(error: Any, raw: Any, file: str) -> Iterator[Fault]:
-    path = list(_path(error["loc"], raw))
+    path = list(_path(error, raw))
     knob, kind = _knob(path), error["type"]
     if kind == "extra_forbidden":
         table = _kind_at(path[:-1])
@@ -295,8 +313,13 @@ def _faults_of(error: Any, raw: Any, file: str) -> Iterator[Fault]:
             known += _DIRECTIVES
         near = get_close_matches(str(path[-1]), known, n=1)
         yield Fault(file, knob, "unknown key", f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
+    elif kind == "missing" and isinstance(error["loc"][-1], int):
+        yield Fault(file, knob, f"{_shown(error['input'])} has too few items", "give them all")
     elif kind == "missing":
         yield Fault(file, knob, "is missing", "give it")
+    elif kind == "too_long":
+        most = error["ctx"]["max_length"]
+        yield Fault(file, knob, f"{_shown(error['input'])} has too many items", f"give {most}")
     elif isinstance(error.get("ctx", {}).get("error"), QuantityError):
         for problem in error["ctx"]["error"].problems:
             name = f"{knob}.{problem.suffix}" if problem.suffix else knob
@@ -304,9 +327,23 @@ def _faults_of(error: Any, raw: Any, file: str) -> Iterator[Fault]:
     elif kind == "literal_error":
         yield Fault(file, knob, f"{error['input']!r} is not known", f"give {error['ctx']['expected']}")
     else:
-        shown = repr(error.get("input"))
-        shown = shown if len(shown) <= 40 else shown[:37] + "..."
-        yield Fault(file, knob, f"{shown}: {_lower(error['msg'])}", "")
+        shown = _shown(error.get("input"))
+        message, remedy = _WRONG_TYPES.get(kind, (None, ""))
+        yield Fault(file, knob, f"{shown} {message}" if message else f"{shown}: {_lower(error['msg'])}", remedy)
+
+
+def _shown(raw: Any) -> str:
+    text = repr(raw)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+_WRONG_TYPES = {
+    "model_type": ("is not a table", "give its fields"),
+    "dict_type": ("is not a table", "give names and values"),
+    "tuple_type": ("is not a list", "put its items in [ ]"),
+    "string_type": ("is not text", "put it in quotes"),
+    "int_type": ("is not a whole number", "give one, without quotes"),
+}
 
 
 def _lower(message: str) -> str:
@@ -320,25 +357,36 @@ def _kind_at(path: Sequence[str | int]) -> Any:
     return kind
 
 
-def _patched(raw: dict[str, Any], errors: Sequence[tuple[str, tuple[str | int, ...]]]) -> dict[str, Any] | None:
-    """The raw file with faulty fields blanked, so that the rest can be checked; None where that cannot be done."""
+# What takes the place of a faulty field that must be there and is no quantity.
+_STAND_INS: dict[str | int, Any] = {
+    "plan": {"target": UNKNOWN}, "duration": UNKNOWN, "measure": "revenue", "tiers": [], "launch": {"peak": UNKNOWN},
+    "customers": {"count": UNKNOWN, "spend": UNKNOWN},
+}  # fmt: skip
+
+
+def _patched(raw: dict[str, Any], errors: Sequence[tuple[str, tuple[str | int, ...]]]) -> dict[str, Any]:
+    """The raw file with faulty fields blanked, so that the rest can be checked."""
     patched = copy.deepcopy(raw)
     for kind, path in errors:
-        if not path:
-            return None
-        node: Any = patched
-        for key in path[:-1]:
-            if isinstance(node, list) and isinstance(key, int) and key < len(node):
-                node = node[key]
-            elif isinstance(node, dict) and key in node:
-                node = node[key]
-            else:
-                return None
-        last = path[-1]
-        if shape.is_quantity(_kind_at(path)) and isinstance(node, dict | list) and kind != "extra_forbidden":
-            node[last] = UNKNOWN  # type: ignore[index]
-        elif isinstance(node, dict) and kind != "missing":
-            node.pop(last, None)
-        else:
-            return None
+        if shape.is_quantity(_kind_at(path)) and kind != "extra_forbidden":
+            parent = _at(patched, path[:-1])
+            if isinstance(parent, dict | list):
+                parent[path[-1]] = UNKNOWN  # type: ignore[index]
+            continue
+        while path and not isinstance(_at(patched, path[:-1]), dict):
+            path = path[:-1]
+        if path and path[-1] in _STAND_INS and kind != "extra_forbidden":
+            _at(patched, path[:-1])[path[-1]] = copy.deepcopy(_STAND_INS[path[-1]])
+        elif path:
+            _at(patched, path[:-1]).pop(path[-1], None)
     return patched
+
+
+def _at(node: Any, path: Sequence[str | int]) -> Any:
+    """What stands at a place; None where there is nothing."""
+    for key in path:
+        try:
+            node = node[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return node

@@ -1,7 +1,8 @@
 """The scenario: every table and field of a scenario file, frozen, valid once constructed.
 
-Field names are those of the model's section 2. A field that holds quantities carries a `Spec`: its unit, its range, and
-whether a distribution there is drawn on every path. What a single field cannot know of the others is checked in `checks`.
+Field names are those of the model's section 2. A field that holds quantities carries a `Spec`: its unit, its range,
+and whether a distribution there is drawn on every path. What a single field cannot know of the others is checked in
+`checks`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Spec:
     random: bool = False
 
     def holds(self, low: float, high: float, point: bool = True) -> bool:
-        """Whether [low, high] lies within the bounds; an open bound is never drawn, so only a point may not touch it."""
+        """Whether [low, high] lies within the bounds; an open bound is never drawn: only a point may not touch it."""
         inside_low = low > self.low if self.open_low and point else low >= self.low
         inside_high = high < self.high if self.open_high and point else high <= self.high
         return inside_low and inside_high
@@ -89,7 +90,7 @@ class Plan(Part):
     budget: Annotated[Quantity | None, MONEY] = None
     """Lines and funds may not exceed it; without it nothing is checked."""
     phasing: Annotated[tuple[Quantity, ...] | None, POSITIVE] = None
-    """The plan's revenue path, a weight a month, normalised to sum 1; by default the path that the plan itself expects."""
+    """The plan's revenue path, a weight a month, normalised to sum 1; by default the path that it expects itself."""
 
 
 class Season(Part):

@@ -16,7 +16,8 @@ from engine.scenario.worlds import Worlds, parameters_of
 class Builder:
     """Reads quantities of one list of worlds, collects the random fields, and packs arrays end to end.
 
-    `number` and `integer` return the offset at which an array will stand in a world's row of numbers, or in the integers.
+    `number` and `integer` return the offset at which an array will stand in a world's row of numbers, or in the
+    integers.
     """
 
     worlds: Worlds
@@ -40,7 +41,9 @@ class Builder:
         assert quantity.value is not None, knob
         return np.full(1, quantity.value)
 
-    def table(self, prefix: str, items: Iterable[tuple[str, Quantity | None]], suffix: str, default: float = 0.0) -> np.ndarray:
+    def table(
+        self, prefix: str, items: Iterable[tuple[str, Quantity | None]], suffix: str, default: float = 0.0
+    ) -> np.ndarray:
         """Column per item, shape (1 or W, n); the knob is prefix.item.suffix."""
         return columns([self.read(f"{prefix}.{name}.{suffix}", q, default) for name, q in items])
 
@@ -52,7 +55,9 @@ class Builder:
         """Index of a random field; a constant where it is a number or set world by world."""
         if knob in self.worlds.values or quantity.distribution is None:
             return self.draws.constant(self.read(knob, quantity))
-        return self.draws.random(quantity.distribution, parameters_of(knob, quantity, self.worlds.values))
+        parameters = parameters_of(knob, quantity, self.worlds.values)
+        nested = any(f"{knob}.{suffix}" in self.worlds.values for suffix in parameters)
+        return self.draws.random(quantity.distribution, parameters, nested)
 
     def number(self, values: np.ndarray) -> int:
         """Pack values of shape (1 or W, ...)."""

@@ -128,7 +128,11 @@ class _Reader:
         if plain is not None:
             return Quantity(self.finite(plain, suffix))
         if not isinstance(raw, Mapping):
-            self.wrong(suffix, f"{_shown(raw)} is not a number", "give a number, or a table such as { value = 0.3, source = \"...\" }")
+            self.wrong(
+                suffix,
+                f"{_shown(raw)} is not a number",
+                'give a number, or a table such as { value = 0.3, source = "..." }',
+            )
             return UNKNOWN
         families = [k for k in raw if k in FAMILIES]
         self._check_keys(raw, suffix, families)
@@ -179,7 +183,8 @@ class _Reader:
         params: dict[str, Quantity] = {}
         content = raw[family]
         data: tuple[float, ...] = ()
-        name, parts = "", ()
+        name = ""
+        parts: tuple[Distribution, ...] = ()
         if FAMILIES[family].count:
             self._listed(content, family, FAMILIES[family].count, suffix, params)
         elif family == "quantiles":
@@ -210,7 +215,9 @@ class _Reader:
 
     def _listed(self, content: Any, family: str, count: int, suffix: str, params: dict[str, Quantity]) -> None:
         if not isinstance(content, list | tuple) or len(content) != count:
-            self.wrong(_join(suffix, family), f"{_shown(content)} is not a list of {count} numbers", f"give {count} numbers")
+            self.wrong(
+                _join(suffix, family), f"{_shown(content)} is not a list of {count} numbers", f"give {count} numbers"
+            )
             return
         for j, item in enumerate(content, 1):
             params[f"{family}.{j}"] = self._parameter(item, _join(suffix, f"{family}.{j}"))
@@ -229,7 +236,9 @@ class _Reader:
         for key, item in content.items():
             level = key if key in ("low", "high") else _level(key)
             if level is None:
-                self.wrong(_join(at, str(key)), f"{key!r} is no probability between 0 and 1", "give keys such as \"0.05\"")
+                self.wrong(
+                    _join(at, str(key)), f"{key!r} is no probability between 0 and 1", 'give keys such as "0.05"'
+                )
             else:
                 params[f"quantiles.{key}"] = self._parameter(item, _join(at, str(key)))
         levels = [_level(k) for k in content if k not in ("low", "high")]
@@ -252,7 +261,9 @@ class _Reader:
         at = _join(suffix, "scipy")
         name = content.get("name") if isinstance(content, Mapping) else None
         if not isinstance(name, str):
-            self.wrong(at, f"{_shown(content)} names no distribution", 'such as { name = "weibull_min", c = 1.8, scale = 2 }')
+            self.wrong(
+                at, f"{_shown(content)} names no distribution", 'such as { name = "weibull_min", c = 1.8, scale = 2 }'
+            )
             return ""
         shapes = scipy_shapes(name)
         if shapes is None:
@@ -273,18 +284,26 @@ class _Reader:
     def _mixture(self, content: Any, suffix: str, params: dict[str, Quantity]) -> tuple[Distribution, ...]:
         at = _join(suffix, "mixture")
         if not isinstance(content, list | tuple) or not content:
-            self.wrong(at, f"{_shown(content)} is not a list of components", "such as [{ weight = 0.7, uniform = [0, 1] }]")
+            self.wrong(
+                at, f"{_shown(content)} is not a list of components", "such as [{ weight = 0.7, uniform = [0, 1] }]"
+            )
             return ()
         parts = []
         for j, item in enumerate(content, 1):
             place = _join(at, str(j))
             families = [k for k in item if k in FAMILIES and k != "mixture"] if isinstance(item, Mapping) else []
             if len(families) != 1:
-                self.wrong(place, f"{_shown(item)} is not one distribution with a weight", "such as { weight = 0.7, uniform = [0, 1] }")
+                self.wrong(
+                    place,
+                    f"{_shown(item)} is not one distribution with a weight",
+                    "such as { weight = 0.7, uniform = [0, 1] }",
+                )
                 continue
             for key in item:
                 if key not in ("weight", families[0]):
-                    self.wrong(_join(place, str(key)), "unknown key in a component", "keep the weight and one distribution")
+                    self.wrong(
+                        _join(place, str(key)), "unknown key in a component", "keep the weight and one distribution"
+                    )
             params[f"mixture.{j}.weight"] = self._parameter(item.get("weight", 1.0), _join(place, "weight"))
             part = self.distribution({families[0]: item[families[0]]}, families[0], place)
             if part is not None:

@@ -30,7 +30,12 @@ def _family(name: str) -> dict[str, Any]:
     elif name == "samples":
         shape = {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}]}
     elif name == "scipy":
-        shape = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}, "additionalProperties": _REF}
+        shape = {
+            "type": "object",
+            "required": ["name"],
+            "properties": {"name": {"type": "string"}},
+            "additionalProperties": _REF,
+        }
     else:
         shape = {"type": "array", "items": {"type": "object"}}
     return shape | {"description": _MEANINGS[name]}
@@ -41,7 +46,13 @@ def quantity_schema() -> dict[str, Any]:
     properties = {
         "value": {"type": "number"},
         **{name: _family(name) for name in FAMILIES},
-        "truncate": {"type": "array", "items": _REF, "minItems": 2, "maxItems": 2, "description": "Condition on [low, high]."},
+        "truncate": {
+            "type": "array",
+            "items": _REF,
+            "minItems": 2,
+            "maxItems": 2,
+            "description": "Condition on [low, high].",
+        },
         "source": {"type": "string", "description": 'Where the number is from; "assumption: ..." marks it as assumed.'},
         "note": {"type": "string", "description": "Why."},
         "per": {"const": "world", "description": "Draw once a world what else is drawn on every path."},

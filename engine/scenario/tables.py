@@ -12,6 +12,7 @@ from engine.kernels.variates import OCTAVES
 from engine.scenario.distributions import Z95, Distribution
 
 _FAMILY_BITS = 5
+_LEVELS = (5, 7, 10)  # cells an octave, as powers of 2, of ever finer tables
 _FAMILY_FIRST, _FAMILY_SPACING, _FAMILY_ROWS = 1.0, 1.0 / 16.0, 65
 _ACCURACY = 3e-4  # greatest error in p of a table, relative to min(p, 1 - p)
 
@@ -30,35 +31,55 @@ def length(bits: int) -> int:
 
 
 def _quantiles(distribution: Distribution, values: Mapping[str, np.ndarray], p: np.ndarray) -> np.ndarray:
-    """Q(p) and Q(1 - p), end to end, a row for each world of `values`."""
+    """Q(p), a row for each world of `values`."""
     columns = {name: np.asarray(v)[:, None] for name, v in values.items()}
-    both = np.concatenate([p, 1.0 - p])
-    found = np.asarray(distribution.quantile(both[None, :], columns), float)
-    return np.broadcast_to(found, (max((v.size for v in values.values()), default=1), both.size))
+    found = np.asarray(distribution.quantile(p[None, :], columns), float)
+    return np.broadcast_to(found, (max((v.size for v in values.values()), default=1), p.size))
 
 
-def _error(table: np.ndarray, middle: np.ndarray, bits: int) -> float:
-    """Greatest relative error in p at the middle of the cells with p >= 1e-6."""
-    half, cells = table.shape[1] // 2, middle.shape[1] // 2
-    worst = 0.0
-    for side in range(2):
-        at = table[:, side * half : (side + 1) * half]
-        inside = middle[:, side * cells : (side + 1) * cells]
-        step = np.abs(np.diff(at, axis=1))
-        off = np.abs(inside - 0.5 * (at[:, 1:] + at[:, :-1]))
-        used = (nodes(bits)[1:] > 1e-6) & (step > 0)
-        worst = max(worst, float(np.max(np.divide(off, step, out=np.zeros_like(off), where=used)) * 2.0**-bits))
-    return worst
+def _both(p: np.ndarray) -> np.ndarray:
+    """Lower and upper half of a table, end to end."""
+    return np.concatenate([p, 1.0 - p])
 
 
-def general_table(distribution: Distribution, values: Mapping[str, np.ndarray]) -> tuple[np.ndarray, int]:
-    """Quantile table of any distribution, a row for each world, fine enough for the accuracy that the model asks for."""
-    for bits in (5, 7, 10):
-        p = nodes(bits)
-        table = _quantiles(distribution, values, p)
-        middle = _quantiles(distribution, values, 0.5 * (p[1:] + p[:-1]))
-        if bits == 10 or _error(table, middle, bits) <= _ACCURACY:
+def _rough(table: np.ndarray, middle: np.ndarray, bits: int) -> np.ndarray:
+    """Cells with p >= 1e-6 whose middle is off by more than the accuracy, shape (worlds, 2, cells)."""
+    at = table.reshape(table.shape[0], 2, -1)
+    step = np.abs(np.diff(at, axis=2))
+    off = np.abs(middle.reshape(step.shape) - 0.5 * (at[:, :, 1:] + at[:, :, :-1]))
+    used = (nodes(bits)[1:] > 1e-6) & (step > 0)
+    error = np.divide(off, step, out=np.zeros_like(off), where=used) * 2.0**-bits
+    return np.asarray(error > _ACCURACY)
+
+
+def _spread(table: np.ndarray, ratio: int) -> np.ndarray:
+    """The same piecewise linear function with every cell cut into `ratio`."""
+    at = table.reshape(table.shape[0], 2, -1)
+    inside = at[:, :, :-1, None] + np.diff(at, axis=2)[..., None] * (np.arange(ratio) / ratio)
+    inside = inside.reshape(*at.shape[:2], -1)
+    return np.concatenate([inside, at[:, :, -1:]], axis=2).reshape(table.shape[0], -1)
+
+
+def general_table(distribution: Distribution, values: Mapping[str, np.ndarray], nested: bool) -> tuple[np.ndarray, int]:
+    """Quantile table of any distribution, a row for each world, as fine as the model's accuracy asks for.
+
+    Where a coarse cell is good enough its finer ones lie on its line: one jump of Q, as between the parts of a mixture,
+    does not make all of a fine table be inverted. Tables that differ by world (`nested`) are all of the finest kind, and
+    each is refined where it needs it itself: a world's draws must not depend on the worlds that it is drawn with.
+    """
+    bits, p = _LEVELS[0], nodes(_LEVELS[0])
+    table = np.array(_quantiles(distribution, values, _both(p)))
+    for finer in _LEVELS[1:]:
+        middle = _quantiles(distribution, values, _both(0.5 * (p[1:] + p[:-1])))
+        rough = _rough(table, middle, bits)
+        if not nested and not rough.any():
             break
+        ratio = 2 ** (finer - bits)
+        table, bits, p = _spread(table, ratio), finer, nodes(finer)
+        last = np.zeros((*rough.shape[:2], 1), bool)
+        anew = np.concatenate([np.repeat(rough, ratio, axis=2), last], axis=2).reshape(table.shape)
+        some = anew.any(axis=0)
+        table[:, some] = np.where(anew[:, some], _quantiles(distribution, values, _both(p)[some]), table[:, some])
     return table, bits
 
 
@@ -90,7 +111,7 @@ def pert_tables(shape: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=512)
 def _cached_table(distribution: Distribution, values: tuple[tuple[str, float], ...]) -> tuple[np.ndarray, int]:
-    return general_table(distribution, {name: np.full(1, value) for name, value in values})
+    return general_table(distribution, {name: np.full(1, value) for name, value in values}, nested=False)
 
 
 @dataclass
@@ -118,23 +139,29 @@ class DrawsBuilder:
         """Add a field that is not random."""
         return self._add(variates.CONSTANT, value, np.zeros(1))
 
-    def random(self, distribution: Distribution, values: Mapping[str, np.ndarray]) -> int:
-        """Add a random field with the parameters `values`, each of length 1 or one a world."""
+    def random(self, distribution: Distribution, values: Mapping[str, np.ndarray], nested: bool) -> int:
+        """Add a random field with the parameters `values`, each of length 1 or one a world.
+
+        `nested` says that a parameter may differ by world, also where this list holds one world alone.
+        """
         plain = not distribution.truncate
         family = distribution.family
-        if family == "samples" and plain:
+        if family == "samples" and all(v.size == 1 for v in values.values()):
             data = np.asarray(distribution.data, float)[None, :]
+            if distribution.truncate:
+                # the samples within, drawn as they are: a table would put values between them
+                data = data[:, (data[0] >= values["truncate.1"]) & (data[0] <= values["truncate.2"])]
             return self._add(variates.STEPS, np.zeros(1), np.ones(1), table=data, bits=data.size)
         if family in _CLOSED and plain:
             kind, loc, scale, shape = _CLOSED[family]([values[f"{family}.{j}"] for j in range(1, len(values) + 1)])
             if kind != variates.TABLE:
                 return self._add(kind, loc, scale, shape)
-            table = pert_table(float(shape[0]))[None, :] if shape.size == 1 else pert_tables(shape)
+            table = pert_tables(shape) if nested else pert_table(float(shape[0]))[None, :]
             return self._add(kind, loc, scale, table=table, bits=_FAMILY_BITS)
-        if all(v.size == 1 for v in values.values()):
-            table, bits = _cached_table(distribution, tuple((k, float(v[0])) for k, v in values.items()))
+        if nested:
+            table, bits = general_table(distribution, values, nested)
         else:
-            table, bits = general_table(distribution, values)
+            table, bits = _cached_table(distribution, tuple((k, float(v[0])) for k, v in values.items()))
         return self._add(variates.TABLE, np.zeros(1), np.ones(1), table=table, bits=bits)
 
     def starts(self) -> list[int]:
@@ -170,7 +197,7 @@ def _normal(q: list[np.ndarray]) -> tuple:
 
 
 def _lognormal(q: list[np.ndarray]) -> tuple:
-    return variates.LOGNORMAL, np.log(q[0]), np.log(q[1] / q[0]) / Z95, np.zeros(1)
+    return variates.LOGNORMAL, np.log(q[0]), (np.log(q[1]) - np.log(q[0])) / Z95, np.zeros(1)
 
 
 def _triangular(q: list[np.ndarray]) -> tuple:

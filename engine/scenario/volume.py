@@ -33,13 +33,15 @@ def season(build: Builder, name: str | None) -> np.ndarray:
 
 
 def base_volume(build: Builder, name: str, stream: Stream) -> np.ndarray:
-    """Base volume of a stream by month at lift 0 and level 1, shape (1 or W, T): a customer's, or a launch without G_t."""
+    """Base volume by month at lift 0 and level 1, shape (1 or W, T): a customer's, or a launch without G_t."""
     knob = f"streams.{name}"
     weights = season(build, stream.season)
     month = np.arange(build.scenario.plan.months)
     growth = 1.0 + build.read(f"{knob}.growth", stream.growth)[:, None]
     if stream.baseline is not None:
-        return build.read(f"{knob}.baseline", stream.baseline)[:, None] / 12.0 * weights * growth ** ((month + 6.5) / 12.0)
+        return (
+            build.read(f"{knob}.baseline", stream.baseline)[:, None] / 12.0 * weights * growth ** ((month + 6.5) / 12.0)
+        )
     if stream.launch is not None:
         return build.read(f"{knob}.launch.peak", stream.launch.peak)[:, None] * weights
     assert stream.customers is not None
@@ -73,9 +75,10 @@ def _adstock(build: Builder, name: str, carryover: np.ndarray) -> np.ndarray:
 def _respond(adstock: np.ndarray, hill: bool, ceiling: np.ndarray, scale: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """Response U to an effective spend."""
     ceiling, scale, slope = ceiling[:, None], scale[:, None], slope[:, None]
-    if not hill:
-        return -ceiling * np.expm1(-adstock / scale)
-    with np.errstate(divide="ignore"):
+    # a scale or a spend next to nothing gives an infinite ratio, and with it the right limit
+    with np.errstate(divide="ignore", over="ignore"):
+        if not hill:
+            return -ceiling * np.expm1(-adstock / scale)
         return np.where(adstock > 0, ceiling / (1.0 + (scale / adstock) ** slope), 0.0)
 
 
@@ -100,9 +103,11 @@ class Lifts:
         items = list(scenario.lines.items())
         months = scenario.plan.months
         responses = [(n, v.response) for n, v in items]
-        ceiling = build.table("lines", [(n, r and r.ceiling) for n, r in responses], "response.ceiling")
-        scale = build.table("lines", [(n, r and r.scale) for n, r in responses], "response.scale", 1.0)
-        slope = build.table("lines", [(n, r and r.slope) for n, r in responses], "response.slope", 1.0)
+        ceiling = build.table(
+            "lines", [(n, None if r is None else r.ceiling) for n, r in responses], "response.ceiling"
+        )
+        scale = build.table("lines", [(n, None if r is None else r.scale) for n, r in responses], "response.scale", 1.0)
+        slope = build.table("lines", [(n, None if r is None else r.slope) for n, r in responses], "response.slope", 1.0)
         carryover = build.table("lines", [(n, v.carryover) for n, v in items], "carryover")
         hill = [r is not None and r.kind == "hill" for _, r in responses]
         adstock = [_adstock(build, n, carryover[:, b]) for b, (n, _) in enumerate(items)]
@@ -122,7 +127,8 @@ class Lifts:
         place = itertools.count()
         none = np.zeros((1, self.response.shape[2]))
         rows = [
-            sum((self.reach[:, next(place), None] * self.response[:, b] for b, _ in group), none) for group in self.groups
+            sum((self.reach[:, next(place), None] * self.response[:, b] for b, _ in group), none)
+            for group in self.groups
         ]
         return np.maximum(stacked(rows, none.shape[1]), -1.0)
 

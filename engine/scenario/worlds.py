@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from engine.errors import Fault, ScenarioError
 from engine.kernels.philox import WORLD_STREAM, uniforms
+from engine.kernels.variates import SMALLEST
 from engine.scenario import checks, drivers, knobs
 from engine.scenario.model import Scenario
 from engine.scenario.quantity import Quantity
@@ -44,8 +46,11 @@ def key(seed: int) -> tuple[np.uint64, np.uint64]:
 
 def central(scenario: Scenario, stream: int = 1) -> Worlds:
     """Return the central world: every uncertain quantity at its median, nested parameters at their own."""
-    half = {name: np.full(1, 0.5) for name in knobs.uncertain(scenario)}
-    return Worlds(scenario, _values(scenario, half), np.full(1, stream, np.uint64))
+    return Worlds(scenario, _values(scenario, _half(scenario), 1), np.full(1, stream, np.uint64))
+
+
+def _half(scenario: Scenario) -> dict[str, np.ndarray]:
+    return dict.fromkeys(knobs.uncertain(scenario), np.full(1, 0.5))
 
 
 def draw(scenario: Scenario, count: int, seed: int, same_paths: bool = False) -> Worlds:
@@ -71,40 +76,58 @@ def draw(scenario: Scenario, count: int, seed: int, same_paths: bool = False) ->
     quantities = knobs.uncertain(scenario)
     base = {name: _world_uniforms(name, count, seed) for name in quantities}
     streams = np.zeros(count, np.uint64) if same_paths else np.arange(1, count + 1, dtype=np.uint64)
-    return Worlds(scenario, _values(scenario, _linked(scenario, base)), streams)
+    return Worlds(scenario, _values(scenario, _linked(scenario, base), count), streams)
 
 
 def design(scenario: Scenario, values: Mapping[str, np.ndarray], stream: int = 0) -> Worlds:
-    """Worlds that differ in the knobs given, all else central, all on the same paths."""
+    """Worlds that differ in the knobs given, all else central, all on the same paths.
+
+    A knob whose parameter is given, and which is not given itself, takes its median under that parameter.
+
+    Raises
+    ------
+    ScenarioError
+        If a name is no knob, or a value breaks an order or a range.
+    """
     count = max(len(v) for v in values.values())
-    fixed = central(scenario).values
-    merged = {name: np.full(count, value[0]) for name, value in fixed.items()}
-    merged |= {name: np.asarray(v, float) for name, v in values.items()}
-    for name in values:
-        knobs.check_range(scenario, name, merged[name])
-    check_random(scenario, merged)
-    return Worlds(scenario, merged, np.full(count, stream, np.uint64))
+    given = {name: np.broadcast_to(np.asarray(v, float), (count,)).copy() for name, v in values.items()}
+    for name, value in given.items():
+        knobs.read(scenario, name)
+        knobs.check_range(scenario, name, value)
+    return Worlds(scenario, _values(scenario, _half(scenario), count, given), np.full(count, stream, np.uint64))
 
 
 def _world_uniforms(name: str, count: int, seed: int) -> np.ndarray:
     out = np.empty((4, count))
-    uniforms(out, 0, count, WORLD_STREAM, drivers.number(name), 0, *key(seed))
+    uniforms(out, 0, 0, count, WORLD_STREAM, drivers.number(name), 0, *key(seed))
     return out[0]
 
 
-def _values(scenario: Scenario, uniform: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Quantiles of the uncertain quantities, innermost parameters first."""
-    values: dict[str, np.ndarray] = {}
-    for name, quantity in knobs.uncertain(scenario).items():
-        distribution = quantity.distribution
-        assert distribution is not None
-        parameters = parameters_of(name, quantity, values)
-        knobs.check_parameters(scenario, name, distribution, parameters)
-        drawn = np.asarray(distribution.quantile(uniform[name], parameters), float)
-        values[name] = np.broadcast_to(drawn, uniform[name].shape).copy()
-        knobs.check_range(scenario, name, values[name])
+def _values(
+    scenario: Scenario, uniform: Mapping[str, np.ndarray], count: int, given: Mapping[str, np.ndarray] | None = None
+) -> dict[str, np.ndarray]:
+    """Values of the uncertain quantities that are not given, shape (count,) each, and those given; all checked."""
+    values = dict(given or {})
+    for name in knobs.uncertain(scenario):
+        if name not in values:
+            values[name] = _drawn(scenario, name, uniform[name], count, values)
     check_random(scenario, values)
+    check_together(scenario, values)
     return values
+
+
+def _drawn(
+    scenario: Scenario, name: str, uniform: np.ndarray, count: int, values: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """Quantiles of one uncertain quantity, whose uncertain parameters are among the values already."""
+    quantity = knobs.read(scenario, name)
+    assert quantity.distribution is not None
+    parameters = parameters_of(name, quantity, values)
+    knobs.check_parameters(scenario, name, quantity.distribution, parameters)
+    with np.errstate(all="ignore"):
+        drawn = np.asarray(quantity.distribution.quantile(uniform, parameters), float)
+    knobs.check_range(scenario, name, drawn)
+    return np.broadcast_to(drawn, (count,)).copy()
 
 
 def check_random(scenario: Scenario, values: Mapping[str, np.ndarray]) -> None:
@@ -115,13 +138,51 @@ def check_random(scenario: Scenario, values: Mapping[str, np.ndarray]) -> None:
     ScenarioError
         Naming the knob and the first such world.
     """
-    for knob in knobs.nested_random(scenario):
-        if knob.name in values:
-            continue
+    for knob in knobs.random(scenario):
         assert knob.quantity.distribution is not None
+        suffixes = knob.quantity.distribution.params
+        if knob.name in values or not any(f"{knob.name}.{suffix}" in values for suffix in suffixes):
+            continue
         parameters = parameters_of(knob.name, knob.quantity, values)
         knobs.check_parameters(scenario, knob.name, knob.quantity.distribution, parameters)
         knobs.check_support(scenario, knob, parameters)
+
+
+def check_together(scenario: Scenario, values: Mapping[str, np.ndarray]) -> None:
+    """Refuse worlds in which numbers that belong together do not fit: an order, a sum of weights, a hazard of 1.
+
+    Raises
+    ------
+    ScenarioError
+        Naming the knob and the first such world.
+    """
+
+    def read(name: str) -> np.ndarray:
+        at = values.get(name)
+        return np.full(1, knobs.read(scenario, name).value, float) if at is None else at
+
+    def refuse(knob: str, wrong: np.ndarray, message: str, remedy: str) -> None:
+        if wrong.any():
+            world = int(np.flatnonzero(wrong)[0])
+            raise ScenarioError(faults=[Fault(scenario.file, knob, f"in world {world}: {message}", remedy)])
+
+    for whole, names in checks.in_order(scenario):
+        for first, second in pairwise(names):
+            if first in values or second in values:
+                wrong = read(first) > read(second)
+                refuse(
+                    whole, wrong, f"{first} exceeds {second}", "narrow them so that their order holds in every world"
+                )
+    for whole, length in checks.in_sum(scenario):
+        names = [f"{whole}.{j + 1}" for j in range(length)]
+        if any(name in values for name in names):
+            total = np.sum(np.broadcast_arrays(*map(read, names)), axis=0)
+            refuse(whole, total <= 0, "the weights sum to 0", "keep one of them above 0 in every world")
+    for name, risk in scenario.risks.items():
+        knob = f"risks.{name}.probability"
+        if risk.timing == "hazard" and knob in values:
+            remedy = 'keep the probability below 1, or give timing = "uniform"'
+            refuse(knob, values[knob] >= 1.0, "a constant hazard cannot be certain to strike", remedy)
 
 
 def parameters_of(name: str, quantity: Quantity, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -135,7 +196,7 @@ def parameters_of(name: str, quantity: Quantity, values: Mapping[str, np.ndarray
 
 
 def pairs(scenario: Scenario, of_paths: bool) -> list[tuple[str, str, str]]:
-    """Correlated pairs as (first name, second name, knob): of drivers that are drawn on paths, or of uncertain knobs."""
+    """Correlated pairs as (first name, second name, knob), of drivers drawn on paths or of uncertain knobs."""
     found = []
     for text in scenario.correlation:
         pair = checks.split_pair(text)
@@ -168,7 +229,9 @@ def factor(names: list[str], rho: list[tuple[int, int, np.ndarray]], file: str) 
             if i == j:
                 if (rest < -1e-9).any():
                     message = f"the matrix of {', '.join(names)} is not positive semi-definite in some world"
-                    raise ScenarioError(message, [Fault(file, "correlation", message, "draw the correlations closer to 0")])
+                    raise ScenarioError(
+                        message, [Fault(file, "correlation", message, "draw the correlations closer to 0")]
+                    )
                 lower[:, i, i] = np.sqrt(np.maximum(rest, 0.0))
             else:
                 pivot = lower[:, j, j]
@@ -185,7 +248,18 @@ def _linked(scenario: Scenario, base: dict[str, np.ndarray]) -> dict[str, np.nda
     if not names:
         return base
     place = {name: i for i, name in enumerate(names)}
-    rho = [(place[a], place[b], np.full(1, knobs.read(scenario, k).central())) for a, b, k in linked]
+    strength = _strengths(scenario, [k for *_, k in linked], base)
+    rho = [(place[a], place[b], strength[k]) for a, b, k in linked]
     z = np.stack([ndtri(base[name]) for name in names])
-    mixed = np.einsum("ij,jw->iw", factor(names, rho, scenario.file)[0], z)
-    return base | {name: ndtr(mixed[i]) for i, name in enumerate(names)}
+    mixed = (factor(names, rho, scenario.file) * z.T[:, None, :]).sum(axis=2).T
+    # as far into the tails as a uniform of the generator reaches, so that no quantile is infinite
+    return base | {name: np.clip(ndtr(mixed[i]), SMALLEST, 1.0 - SMALLEST) for i, name in enumerate(names)}
+
+
+def _strengths(scenario: Scenario, names: list[str], base: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Rank correlations by knob: numbers, or drawn once a world where they are uncertain themselves."""
+    values: dict[str, np.ndarray] = {}
+    for inner in knobs.uncertain(scenario):
+        if any(inner == name or inner.startswith(f"{name}.") for name in names):
+            values[inner] = _drawn(scenario, inner, base[inner], base[inner].size, values)
+    return {name: values[name] if name in values else np.full(1, knobs.read(scenario, name).value) for name in names}
