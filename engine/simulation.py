@@ -84,7 +84,7 @@ def check(paths: int, worlds: int | None, seed: int, sampler: str, threads: int 
 
 
 def plan_run(scenario: Scenario | Worlds, paths: int, worlds: int | None, seed: int, sampler: str) -> Run:
-    """Draw the worlds of a run and share the paths out; the number of paths is rounded up to a multiple of the worlds."""
+    """Draw the worlds of a run and share the paths out, whose number is rounded up to a multiple of the worlds."""
     check(paths, worlds, seed, sampler)
     if isinstance(scenario, Worlds):
         chosen = scenario
@@ -99,20 +99,29 @@ def plan_run(scenario: Scenario | Worlds, paths: int, worlds: int | None, seed: 
 
 def _repeat(worlds: Worlds, times: int) -> Worlds:
     values = {name: np.repeat(v, times) for name, v in worlds.values.items()}
-    streams = np.repeat(worlds.streams, times) * np.uint64(times) + np.tile(np.arange(times, dtype=np.uint64), len(worlds))
-    return Worlds(worlds.scenario, values, streams)
+    copies = np.tile(np.arange(times, dtype=np.uint64), len(worlds))
+    return Worlds(worlds.scenario, values, np.repeat(worlds.streams, times) * np.uint64(times) + copies)
 
 
 def bytes_per_path(scenario: Scenario, detail: Collection[str] = ()) -> int:
     """Memory that the outputs of one path take. [bytes]"""
     value, flag = arrays.result_rows(scenario, detail)
-    return 8 * value.count + flag.count
+    return 8 * value.size + flag.size
+
+
+def result_bytes_per_path(scenario: Scenario, detail: Collection[str] = ()) -> int:
+    """Memory that one path takes in the Dataset of `simulate`, and while that is written to a file. [bytes]"""
+    months, streams, lines = scenario.plan.months, len(scenario.streams), len(scenario.lines)
+    derived = 8 * (1 + streams + lines)  # attainment, customers of every stream, spend
+    # variables stand in a file with the path first, and each is turned round when its turn comes
+    turned = 8 * max(months * (streams if "streams" in detail else 1), streams, lines, len(scenario.risks))
+    return bytes_per_path(scenario, detail) + derived + turned
 
 
 def allocate(scenario: Scenario, paths: int, detail: Collection[str] = ()) -> layout.Outputs:
     """Arrays for the outputs of so many paths."""
     value, flag = arrays.result_rows(scenario, detail)
-    return layout.Outputs(np.empty((value.count, paths)), np.empty((flag.count, paths), np.int8))
+    return layout.Outputs(np.empty((value.size, paths)), np.empty((flag.size, paths), np.int8))
 
 
 def available_memory() -> int:
@@ -201,7 +210,7 @@ def compile_kernels(run: Run, announce: Callable[[], None] | None = None) -> flo
     """
     from threading import Timer
 
-    if getattr(horizon.simulate_parts, "signatures", True):
+    if getattr(horizon.simulate_blocks, "signatures", True):
         return 0.0
     started = time.perf_counter()
     timer = Timer(1.0, announce) if announce is not None else None
@@ -209,10 +218,19 @@ def compile_kernels(run: Run, announce: Callable[[], None] | None = None) -> flo
         timer.daemon = True
         timer.start()
     first = replace(run, worlds=run.worlds.part(0, 1))
-    fill(first, Chunk(0, 1, 0, 1), arrays.build(first.worlds), 0, 1, allocate(run.scenario, 1))
+    out = allocate(run.scenario, 1)
+    fill(first, Chunk(0, 1, 0, 1), arrays.build(first.worlds), 0, 1, out)
+    _add_nothing(out)
     if timer is not None:
         timer.cancel()
     return time.perf_counter() - started
+
+
+def _add_nothing(out: layout.Outputs) -> None:
+    """Compile the sums over paths."""
+    groups, sums, counts = np.zeros(1, np.int64), np.zeros((1, 1)), np.zeros((1, 1), np.int64)
+    reduce.add_moments(out.values, groups[:0], groups, 1, 1, sums, sums, sums)
+    reduce.add_counts(out.flags, groups[:0], groups, 1, 1, counts, counts)
 
 
 def simulate(
@@ -263,7 +281,7 @@ def simulate(
     if unknown:
         raise SimulationError(f"detail: {', '.join(unknown)} is none of {', '.join(DETAILS)}")
     run = plan_run(scenario, paths, worlds, seed, sampler)
-    needed = run.n_paths * bytes_per_path(run.scenario, detail)
+    needed = run.n_paths * result_bytes_per_path(run.scenario, detail)
     require_memory(needed, f"{run.n_paths} paths", "ask for fewer paths, or use forecast(), which keeps summaries only")
     jit.set_threads(threads)
     out = allocate(run.scenario, run.n_paths, detail)
@@ -284,7 +302,8 @@ def to_dataset(run: Run, out: layout.Outputs, detail: Collection[str] = ()) -> x
     """Label the outputs of a run."""
     scenario = run.scenario
     value, flag = arrays.result_rows(scenario, detail)
-    months, streams, risks, funds = scenario.plan.months, len(scenario.streams), len(scenario.risks), len(scenario.funds)
+    months, streams = scenario.plan.months, len(scenario.streams)
+    risks, funds = len(scenario.risks), len(scenario.funds)
     shape = (run.n_worlds, run.scrambles * run.paths_per_world)
 
     def labelled(rows: np.ndarray, *inner: int) -> np.ndarray:
@@ -308,8 +327,8 @@ def to_dataset(run: Run, out: layout.Outputs, detail: Collection[str] = ()) -> x
     result["attainment"] = result["revenue"] / _by_world(run, "plan.target", scenario.plan.target.value)
     for name, source, count in (
         ("monthly_revenue", "monthly_revenue", months), ("lag", "lag", months), ("loss", "loss", risks),
-        ("response_cost", "response_cost", risks), ("fund_balance", "fund_balance", funds), ("fund_need", "fund_need", funds),
-        ("revenue_by_stream", "stream_revenue", streams),
+        ("response_cost", "response_cost", risks), ("fund_balance", "fund_balance", funds),
+        ("fund_need", "fund_need", funds), ("revenue_by_stream", "stream_revenue", streams),
     ):  # fmt: skip
         result[name] = labelled(values(source, count))
     result["status"] = labelled(flags("status", months))
@@ -348,8 +367,9 @@ def coordinates(run: Run) -> dict[str, object]:
     """Coordinates of the result's dimensions."""
     scenario = run.scenario
     return {
-        "world": np.arange(run.n_worlds), "path": np.arange(run.scrambles * run.paths_per_world), "month": months(scenario),
-        "stream": list(scenario.streams), "line": list(scenario.lines), "risk": list(scenario.risks),
+        "world": np.arange(run.n_worlds), "path": np.arange(run.scrambles * run.paths_per_world),
+        "month": months(scenario), "stream": list(scenario.streams), "line": list(scenario.lines),
+        "risk": list(scenario.risks),
         "fund": list(scenario.funds), "level": np.arange(1, len(scenario.review.levels) + 1),
         "target": arrays.target_names(scenario),
     }  # fmt: skip
@@ -359,7 +379,7 @@ def provenance(run: Run) -> dict[str, object]:
     """Attributes that reproduce the result."""
     scenario = run.scenario
     return {
-        "scenario": scenario.plan.name or scenario.file, "scenario_hash": scenario.hash, "scenario_text": scenario.resolved_text(),
-        "seed": str(run.seed), "paths": run.n_paths, "worlds": run.n_worlds,
+        "scenario": scenario.plan.name or scenario.file, "scenario_hash": scenario.hash,
+        "scenario_text": scenario.resolved_text(), "seed": str(run.seed), "paths": run.n_paths, "worlds": run.n_worlds,
         "sampler": "sobol" if run.scrambles > 1 else "random",
     }  # fmt: skip

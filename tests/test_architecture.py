@@ -34,7 +34,15 @@ ALLOWED = {
 }
 NOBODY_IMPORTS = {"report", "app", "cli"}
 KERNEL_LIBRARIES = {"numpy", "numba", "math", "typing", "collections", "__future__"}
-JIT_LIBRARIES = {"os", "llvmlite"}  # the home of the compiler's options asks what the machine can do
+JIT_LIBRARIES = {
+    "os",
+    "llvmlite",
+    "hashlib",
+    "tempfile",
+    "pathlib",
+    "functools",
+    "concurrent",
+}  # compiler options, cache, threads
 ONE_HOME = {"matplotlib": "plots", "pulp": "budget"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

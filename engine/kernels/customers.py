@@ -1,13 +1,13 @@
 """Customers lost and won at the end of a month (model 3.6)."""
 
-from engine.kernels.jit import compiled
+from engine.kernels.jit import step
 from engine.kernels.rows import add_scaled, copy, fill
 from engine.kernels.variates import binomial_row, exp, poisson_row
 
 
-@compiled
+@step
 def extra_churn(number, whole, risk, row, block, mark, live, profile, extra, n):
-    """extra = max(0, sum of churn multiplier * clip(exposure, 0, 1) * sum_k S (o - a m oR)), for streams of one profile."""
+    """extra = max(0, sum of churn multiplier * clip(exposure, 0, 1) * sum_k S (o - a m oR)), for one profile."""
     fill(block, extra, 0.0, n)
     found = False
     for entry in range(whole[risk.profile_ptr + profile], whole[risk.profile_ptr + profile + 1]):
@@ -17,19 +17,13 @@ def extra_churn(number, whole, risk, row, block, mark, live, profile, extra, n):
         if mark[live + r] == 0 or factor == 0.0:
             continue
         found = True
-        hit, undone = row.open_severity + r, row.undone_severity + r
-        if whole[risk.effectiveness + r] >= 0:
-            cover = row.cover + whole[risk.fund + r] + 1
-            for p in range(n):
-                block[extra, p] += factor * (block[hit, p] - block[cover, p] * block[undone, p])
-        else:
-            add_scaled(block, extra, factor, hit, n)
+        add_scaled(block, extra, factor, row.net_severity + r, n)
     if found:
         for p in range(n):
             block[extra, p] = 0.0 if block[extra, p] < 0.0 else block[extra, p]
 
 
-@compiled
+@step
 def lose(block, count, lost, u, stay, extra, work, n):
     """lost ~ Binomial(N, h), h = 1 - (1 - churn)^((1 + extra)(1 - rescue)/12); `stay` is log(1 - h) at extra = 0."""
     log_none, logit = work, work + 1
@@ -40,7 +34,7 @@ def lose(block, count, lost, u, stay, extra, work, n):
     binomial_row(block, lost, u, count, logit, log_none, n, work + 2)
 
 
-@compiled
+@step
 def win(block, count, u, wins, lift, work, n):
     """N += Poisson(wins (1 + lift))"""
     mean, won = work, work + 1
@@ -51,7 +45,7 @@ def win(block, count, u, wins, lift, work, n):
         block[count, p] += block[won, p]
 
 
-@compiled
+@step
 def turn_over(number, whole, at, risk, row, customers, block, mark, live, months, month, n):
     """Customers lost and won at the end of the month, for every customer stream."""
     extra = row.work + 5

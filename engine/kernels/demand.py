@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from engine.kernels.jit import compiled, lane
+from engine.kernels.jit import lane, step
 from engine.kernels.variates import exp
 
 
-@compiled
+@step
 def advance(number, at, block, state, shock, month, n):
-    """d_t = persistence d_{t-1} + volatility e_t; d_0 from the stationary law, sd volatility / sqrt(1 - persistence^2)."""
+    """d_t = persistence d_{t-1} + volatility e_t; d_0 has the stationary sd volatility / sqrt(1 - persistence^2)."""
     persistence, volatility = number[at.persistence], number[at.volatility]
     if month == 0:
         spread = volatility / np.sqrt(1.0 - persistence * persistence)
@@ -21,7 +21,7 @@ def advance(number, at, block, state, shock, month, n):
 
 @lane
 def launch_share(month, begin, ramp):
-    """G_t: mean over the month of 1 - exp(-(u - begin) / ramp) for u beyond `begin`, else 0; 1 at once where ramp is 0."""
+    """G_t: mean over the month of 1 - exp(-(u - begin) / ramp) for u beyond `begin`, else 0; a ramp of 0 is at once."""
     x = begin if begin > month else month
     length = month + 1.0 - x
     length = length if length > 0.0 else 0.0
@@ -30,14 +30,14 @@ def launch_share(month, begin, ramp):
     return length - missing if length > 0.0 else 0.0
 
 
-@compiled
+@step
 def launch_row(block, row, slip, start, ramp, month, n):
     """row *= G_t of a launch that slips by the row `slip`."""
     for p in range(n):
         block[row, p] *= launch_share(float(month), start + block[slip, p], ramp)
 
 
-@compiled
+@step
 def volumes(number, whole, at, row, customers, block, months, month, n):
     """V of each stream: its base volume times 1 + lift, G_t or the number of customers."""
     for i in range(at.streams):
@@ -56,7 +56,7 @@ def volumes(number, whole, at, row, customers, block, months, month, n):
             launch_row(block, out, row.slip + launch, start, ramp, month, n)
 
 
-@compiled
+@step
 def apply_noise(number, at, demand, row, block, slot, n):
     """y0 *= exp(beta d + vol z); the constants that give each factor the mean 1 are part of the base volume."""
     moving = number[demand.volatility] > 0.0

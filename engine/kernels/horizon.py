@@ -1,32 +1,31 @@
 """The path loop: worlds x blocks of paths, months in order; fills the outputs.
 
-A block holds LANES paths of one world, and every quantity of the month is a row of LANES numbers, so that the inner loops
-become vector instructions and their rows stay near the core. A block writes only its own columns; sums over paths come
-later in fixed order, so threads and chunks cannot change a digit.
+A block holds LANES paths of one world, and every quantity of the month is a row of LANES numbers, so that the inner
+loops become vector instructions and their rows stay near the core. A block writes only its own columns; sums over
+paths come later in fixed order, so threads and chunks cannot change a digit.
 """
 
 import numpy as np
 
 from engine.kernels import customers, demand, hits, review, risks, spend, targets
-from engine.kernels.jit import compiled, parallel, prange
-from engine.kernels.layout import Layout
+from engine.kernels.jit import compiled, share_out, step
 from engine.kernels.paths import draw_months, draw_paths
 from engine.kernels.rows import add, add_product, add_scaled, copy, fill
 
 LANES = 128
-_BLOCKS_PER_TASK = 8  # a task allocates its rows once and works through these blocks
 
 
-@compiled
+@step
 def _reset(number, at, block, mark, n):
     """Bring the block to the start of the horizon."""
-    for j in range(at.value.count + at.flag.count):
+    for j in range(at.value.size + at.flag.size):
         fill(block, j, 0.0, n)
     for f in range(at.control.funds):
         fill(block, at.value.fund_balance + f, number[at.control.fund_amount + f], n)
         fill(block, at.row.cover + f + 1, 1.0, n)
     fill(block, at.row.cover, 1.0, n)
-    for j in range(at.mark.count):
+    fill(block, at.row.zero, 0.0, n)
+    for j in range(at.mark.size):
         mark[j] = 0
     for b in range(at.line.lines):
         fill(block, at.row.extra + b, 0.0, n)
@@ -43,7 +42,7 @@ def _reset(number, at, block, mark, n):
         fill(block, at.row.common + slot, 0.0, n)
 
 
-@compiled
+@step
 def _pay_incentives(number, whole, at, row, value, block, month, n):
     """Revenue of the named streams times the rate of the highest tier that the company's month reaches."""
     if at.tiers == 0:
@@ -62,7 +61,7 @@ def _pay_incentives(number, whole, at, row, value, block, month, n):
     add_product(block, value.incentive_cost, base, rate, n)
 
 
-@compiled
+@step
 def _account(number, whole, at, block, month, n):
     """Book the month: totals of the year, incentives, targets."""
     row, value, months = at.row, at.value, at.control.months
@@ -85,24 +84,24 @@ def _account(number, whole, at, block, month, n):
     targets.follow(whole, at.target, row, block, months, month, n)
 
 
-@compiled
+@step
 def _review(number, whole, at, block, mark, month, planned, n):
     """Lag and status at the end of the month, and the money that the review decides for the next one."""
     control, value = at.control, at.value
-    status, lag = value.count + at.flag.status + month, value.lag + month
+    status, lag = value.size + at.flag.status + month, value.lag + month
     review.lag_row(block, lag, at.row.cumulative, planned, n)
     if control.levels == 0:
         return
     lowest, highest = number[control.level_lag], number[control.level_lag + control.levels - 1]
     review.status_row(block, status, lag, lowest, highest, n)
     if month + 1 < control.months:
-        exhausted, acted = value.count + at.flag.fund_exhausted, value.count + at.flag.acted
+        exhausted, acted = value.size + at.flag.fund_exhausted, value.size + at.flag.acted
         review.act(
             number, whole, control, at.row, block, mark, at.mark.line_live, lag, value, exhausted, acted, month, n
         )  # fmt: skip
 
 
-@compiled
+@step
 def _close(number, whole, at, block, mark, n):
     """Settle the year: backlog, contribution, targets."""
     value, row = at.value, at.row
@@ -120,38 +119,38 @@ def _close(number, whole, at, block, mark, n):
         add_scaled(block, value.contribution, -1.0, value.corrective + b, n)
     for r in range(at.risk.risks):
         add_scaled(block, value.contribution, -1.0, value.response_cost + r, n)
-    met = value.count + at.flag.target_met
+    met = value.size + at.flag.target_met
     targets.finish(number, whole, at.target, row, block, at.control.funds, value.fund_balance, overrun, met, n)
 
 
-@compiled
+@step
 def _simulate_month(number, whole, at, block, mark, span, month, n):
     """One month, in the order of the model's section 3."""
     row, value, months = at.row, at.value, at.control.months
-    line_live, risk_live, backlog_live = at.mark.line_live, at.mark.risk_live, at.mark.backlog_live
+    line_live, marks = at.mark.line_live, at.mark
     spend.correct(number, whole, at.line, row, block, mark, line_live, months, month, n)
     spend.lifts(number, whole, at.line, row, block, mark, line_live, months, month, n)
     demand.volumes(number, whole, at.stream, row, value.customers, block, months, month, n)
     if number[at.demand.volatility] > 0.0:
         demand.advance(number, at.demand, block, row.state, row.shock + month % 4, month, n)
     demand.apply_noise(number, at.stream, at.demand, row, block, month % 4, n)
-    risks.open_month(number, whole, at.risk, row, block, mark, risk_live, span, month, n)
-    exhausted = value.count + at.flag.fund_exhausted
-    hits.respond(number, whole, at.risk, row, at.control.funds, value, exhausted, block, mark, risk_live, span, month, n)
-    hits.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, backlog_live, span, month, n)
-    hits.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, risk_live, backlog_live, n)
+    risks.open_month(number, whole, at.risk, row, block, mark, marks, span, month, n)
+    exhausted = value.size + at.flag.fund_exhausted
+    hits.respond(number, whole, at.risk, row, at.control.funds, value, exhausted, block, mark, marks, span, month, n)
+    hits.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
+    hits.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
     customers.turn_over(
-        number, whole, at.stream, at.risk, row, value.customers, block, mark, risk_live, months, month, n
+        number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months, month, n
     )  # fmt: skip
     _account(number, whole, at, block, month, n)
 
 
-@compiled
+@step
 def simulate_block(number, whole, tables, at, world, stream, block, cells, mark, span, path, n, given, k0, k1):
     """Simulate n <= LANES paths of one world; their results are then the first rows of the block."""
     _reset(number, at, block, mark, n)
     targets.start(whole, at.target, block, at.row.tally, n)
-    draw_paths(number, whole, tables, at, world, at.row, block, cells, span, path, n, stream, given, k0, k1)
+    draw_paths(number, whole, tables, at, world, at.row, block, cells, mark, span, path, n, stream, given, k0, k1)
     planned = 0.0
     for month in range(at.control.months):
         if month % 4 == 0:
@@ -165,7 +164,7 @@ def simulate_block(number, whole, tables, at, world, stream, block, cells, mark,
     _close(number, whole, at, block, mark, n)
 
 
-@compiled
+@step
 def _store(block, column, n, values, flags):
     for j in range(values.shape[0]):
         for p in range(n):
@@ -191,32 +190,33 @@ def simulate_paths(plan, path, n_paths, column, stride, k0, k1, given, out):
         Uniforms that take the place of the path-level drivers' own.
     out : Outputs
     """
-    arrays = (plan.numbers, plan.whole, plan.tables, plan.streams)
-    simulate_parts(*arrays, *plan.layout, path, n_paths, column, stride, k0, k1, given, out.values, out.flags)
-
-
-@parallel
-def simulate_parts(
-    numbers, whole, tables, streams, draw, demand_at, stream, line, risk, copula, control, target, value, flag, row, mark_at,
-    path, n_paths, column, stride, k0, k1, given, values, flags,
-):  # fmt: skip
-    """`simulate_paths` with the layout in parts: a parallel loop takes tuples, but no tuples of tuples."""
     blocks = (n_paths + LANES - 1) // LANES
-    jobs = streams.size * blocks
-    tasks = (jobs + _BLOCKS_PER_TASK - 1) // _BLOCKS_PER_TASK
-    for task in prange(tasks):
-        at = Layout(draw, demand_at, stream, line, risk, copula, control, target, value, flag, row, mark_at)
-        block = np.empty((row.count, LANES))
-        cells = np.empty(LANES, np.int64)
-        mark = np.zeros(mark_at.count, np.int64)
-        span = np.empty((2, risk.occurrences))
-        for job in range(task * _BLOCKS_PER_TASK, min(jobs, (task + 1) * _BLOCKS_PER_TASK)):
-            world = job // blocks
-            start = (job % blocks) * LANES
-            n = min(LANES, n_paths - start)
-            first = world * n_paths + start
-            simulate_block(
-                numbers[world if numbers.shape[0] > 1 else 0], whole, tables, at, world, streams[world], block, cells, mark,
-                span, path + start, n, given[:, first : first + n], k0, k1,
-            )  # fmt: skip
-            _store(block, column + world * stride + start, n, values, flags)
+    arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, plan.layout)
+    share_out(
+        lambda first, last: simulate_blocks(
+            first, last, *arrays, path, n_paths, column, stride, k0, k1, given, out.values, out.flags
+        ),
+        plan.streams.size * blocks,
+    )
+
+
+@compiled
+def simulate_blocks(
+    first, last, numbers, whole, tables, streams, at, path, n_paths, column, stride, k0, k1, given, values, flags
+):  # fmt: skip
+    """Simulate the blocks first..last-1 of worlds x blocks, one after the other in the same rows."""
+    block = np.empty((at.row.size, LANES))
+    cells = np.empty(LANES, np.int64)
+    mark = np.zeros(at.mark.size, np.int64)
+    span = np.empty((2, at.risk.occurrences))
+    blocks = (n_paths + LANES - 1) // LANES
+    for job in range(first, last):
+        world = job // blocks
+        start = (job % blocks) * LANES
+        n = min(LANES, n_paths - start)
+        place = world * n_paths + start
+        simulate_block(
+            numbers[world if numbers.shape[0] > 1 else 0], whole, tables, at, world, streams[world], block, cells, mark,
+            span, path + start, n, given[:, place : place + n], k0, k1,
+        )  # fmt: skip
+        _store(block, column + world * stride + start, n, values, flags)

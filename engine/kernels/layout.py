@@ -1,13 +1,14 @@
 """What the kernel takes and gives, and where in its arrays each thing stands.
 
-A scenario reaches the kernel as four arrays: `numbers` (one row of float64 a world), `whole` (int64: structure, the same in
-all worlds), `tables` (float64 quantile tables) and `streams` (uint64, a world's random stream). A lane block works in one
-float64 array whose rows hold LANES numbers each. The NamedTuples below say where: they hold nothing but counts and offsets,
-which a kernel passes on at no cost (a tuple of arrays is counted up and down, array by array, at every use).
+A scenario reaches the kernel as four arrays: `numbers` (one row of float64 a world), `whole` (int64: structure, the
+same in all worlds), `tables` (float64 quantile tables) and `streams` (uint64, a world's random stream). A lane block
+works in one float64 array whose rows hold LANES numbers each. The NamedTuples below say where: they hold nothing but
+counts and offsets, which a kernel passes on at no cost (a tuple of arrays is counted up and down, array by array, at
+every use).
 
-Fields marked (n) are offsets into a world's row of `numbers`, (i) into `whole`, (r) rows of the block, unmarked are counts.
-Letters: t month, i stream, b line, f fund, r risk, k occurrence, c class, g profile, m lift group, d random field,
-v review level, q target, s stream set. Money in the plan's currency, times in months.
+Fields marked (n) are offsets into a world's row of `numbers`, (i) into `whole`, (r) rows of the block, unmarked are
+counts. Letters: t month, i stream, b line, f fund, r risk, k occurrence, c class, g profile, m lift group, d random
+field, v review level, q target, s stream set. Money in the plan's currency, times in months.
 """
 
 from typing import Any, NamedTuple
@@ -124,9 +125,9 @@ class RiskAt(NamedTuple):
     driver: int  # (i) r
     class_ptr: int  # (i) r + 1
     class_risk: int  # (i) c
-    signed: int  # (i) c: the hit may be a gain
-    member_ptr: int  # (i) c + 1: streams of a class
-    member: int  # (i)
+    signed: int  # (i) r: a hit may be a gain whatever the response does
+    class_profile_ptr: int  # (i) c + 1: profiles of a class
+    class_profile: int  # (i)
     profile_ptr: int  # (i) g + 1: classes of a profile
     profile_class: int  # (i)
     profile_stream_ptr: int  # (i) g + 1: streams of a profile
@@ -207,7 +208,7 @@ class ValueAt(NamedTuple):
     corrective: int  # b + 1, the last for money without a line
     stream_months: int  # t x i where asked for
     fund_months: int  # t x f where asked for
-    count: int
+    size: int
     streams_kept: int  # 1 where stream_months is asked for
     funds_kept: int
 
@@ -219,7 +220,7 @@ class FlagAt(NamedTuple):
     fund_exhausted: int  # f
     acted: int  # v
     target_met: int  # q
-    count: int
+    size: int
 
 
 class RowAt(NamedTuple):
@@ -234,16 +235,25 @@ class RowAt(NamedTuple):
     effectiveness: int  # k
     respond: int  # k
     previous: int  # r
+    open: int  # k: o, then o - a m oR
+    answered: int  # k: oR
+    height: int  # k: of a decay at the start of the month
+    height_answered: int  # k: of a decay when the response begins
+    inverse: int  # k: 1 / duration
     hit: int  # c
-    undone: int  # c
-    stake: int  # c
-    open_severity: int  # r
-    undone_severity: int  # r
+    open_severity: int  # r: sum of S o
+    net_severity: int  # r: sum of S (o - a m oR)
     need: int  # r
     fund_need: int  # f
     cover: int  # f + 1, the first all ones: money from outside
     backlog: int
-    profile: int  # 6
+    zero: int
+    base: int  # g: Y0
+    kept: int  # g: factor of Y0
+    share: int  # g: share of Y0 lost per unit of hit
+    gain: int  # g: share of Y0 gained per unit of hit
+    lost_base: int  # g
+    gain_base: int  # g
     linked: int  # members
     linked_normal: int  # members
     shock: int  # 4
@@ -271,16 +281,18 @@ class RowAt(NamedTuple):
     set_lost: int  # s
     set_after: int  # s
     tally: int  # q x 4
-    count: int
+    size: int
 
 
 class MarkAt(NamedTuple):
     """Marks of a block (int64): which rows hold anything."""
 
     risk_live: int  # r
+    signed: int  # r: a hit may be a gain
+    open: int  # k
     backlog_live: int
     line_live: int  # b + 1
-    count: int
+    size: int
 
 
 class Layout(NamedTuple):
@@ -313,14 +325,14 @@ class PlanArrays(NamedTuple):
 class Outputs(NamedTuple):
     """What the kernel fills; a column a path: world 0's, then world 1's, and so on."""
 
-    values: ndarray  # (ValueAt.count, p) float64
-    flags: ndarray  # (FlagAt.count, p) int8
+    values: ndarray  # (ValueAt.size, p) float64
+    flags: ndarray  # (FlagAt.size, p) int8
 
 
 def consecutive(kind: Any, sizes: dict[str, int], start: int = 0, **rest: int) -> Any:
-    """Lay fields out one after the other; `count` is where they end, `rest` are fields of their own."""
+    """Lay fields out one after the other; `size` is where they end, `rest` are fields of their own."""
     at, offset = {}, start
     for name, size in sizes.items():
         at[name] = offset
         offset += size
-    return kind(**at, **rest, count=offset)
+    return kind(**at, **rest, size=offset)

@@ -1,14 +1,14 @@
 """What is drawn for a block of paths: occurrences, effectiveness, slips, and the months' shocks and noises."""
 
-from engine.kernels.jit import compiled
+from engine.kernels.jit import step
 from engine.kernels.layout import SLOTS_PER_RISK
 from engine.kernels.philox import uniforms
-from engine.kernels.risks import NEVER, draw_field, settle, start_by_probability, start_by_rate
-from engine.kernels.rows import add_scaled, copy, fill, largest, smallest, take_given
+from engine.kernels.risks import NEVER, draw_field, note_span, settle, start_by_probability, start_by_rate
+from engine.kernels.rows import add_scaled, copy, fill, largest, take_given
 from engine.kernels.variates import CONSTANT, normal_cdf, normal_row
 
 
-@compiled
+@step
 def link(number, whole, at, row, block, path, n, stream, k, k0, k1, given):
     """Uniforms of the correlated drivers for the occurrence k: u' = Phi(L z), z from the drivers' own addresses."""
     for j in range(at.members):
@@ -31,8 +31,28 @@ def link(number, whole, at, row, block, path, n, stream, k, k0, k1, given):
             block[out, p] = normal_cdf(block[out, p])
 
 
-@compiled
-def _draw_once(number, whole, tables, at, world, row, block, cells, path, n, stream, driver, field, member, given, source, k0, k1, out):
+@step
+def _draw_once(
+    number,
+    whole,
+    tables,
+    at,
+    world,
+    row,
+    block,
+    cells,
+    path,
+    n,
+    stream,
+    driver,
+    field,
+    member,
+    given,
+    source,
+    k0,
+    k1,
+    out,
+):
     """Draw a random field that has one value a path: a line's effectiveness or a launch's slip."""
     if member >= 0:
         copy(block, out, row.linked + member, n)
@@ -44,15 +64,19 @@ def _draw_once(number, whole, tables, at, world, row, block, cells, path, n, str
     draw_field(number, whole, tables, at, world, field, block, out, cells, n)
 
 
-@compiled
+@step
 def draw_lines(number, whole, tables, at, world, row, block, cells, path, n, stream, given, k0, k1):
     """Draw the effectiveness of every line and the slip of every launch."""
     source = SLOTS_PER_RISK * at.risk.risks
     for b in range(at.line.lines):
-        driver, field, member = whole[at.line.driver + b], whole[at.line.effectiveness + b], whole[at.copula.of_line + b]
+        driver, field, member = (
+            whole[at.line.driver + b],
+            whole[at.line.effectiveness + b],
+            whole[at.copula.of_line + b],
+        )
         _draw_once(
-            number, whole, tables, at.draw, world, row, block, cells, path, n, stream, driver, field, member, given, source,
-            k0, k1, row.line_effect + b,
+            number, whole, tables, at.draw, world, row, block, cells, path, n, stream, driver, field, member, given,
+            source, k0, k1, row.line_effect + b,
         )  # fmt: skip
         source += 1
     for j in range(at.stream.launches):
@@ -64,7 +88,7 @@ def draw_lines(number, whole, tables, at, world, row, block, cells, path, n, str
         source += 1
 
 
-@compiled
+@step
 def _slot_row(row, o, slot):
     """Row that holds the uniform of one slot of an occurrence."""
     if slot == 0:
@@ -76,7 +100,7 @@ def _slot_row(row, o, slot):
     return row.duration + o if slot == 3 else row.effectiveness + o
 
 
-@compiled
+@step
 def _occurrence_uniforms(whole, risk, copula, row, block, path, n, stream, r, k, answers, given, k0, k1):
     """Uniforms of one occurrence: its own, or those given from outside, or those linked to other drivers."""
     o = whole[risk.first + r] + k
@@ -97,8 +121,10 @@ def _occurrence_uniforms(whole, risk, copula, row, block, path, n, stream, r, k,
             copy(block, _slot_row(row, o, slot), row.linked + member, n)
 
 
-@compiled
-def _draw_occurrence(number, whole, tables, at, world, row, block, cells, span, path, n, stream, r, k, given, k0, k1):
+@step
+def _draw_occurrence(
+    number, whole, tables, at, world, row, block, cells, mark, span, path, n, stream, r, k, given, k0, k1
+):
     """Draw one occurrence of one risk: start, severity, duration, effectiveness, end, start of the response."""
     risk = at.risk
     o = whole[risk.first + r] + k
@@ -117,17 +143,20 @@ def _draw_occurrence(number, whole, tables, at, world, row, block, cells, span, 
         field = whole[risk.effectiveness + r]
         draw_field(number, whole, tables, at.draw, world, field, block, row.effectiveness + o, cells, n)
     months = float(at.control.months)
-    settle(block, row, o, months, whole[risk.rest + r] == 1, number[risk.trigger + r], number[risk.lag + r], n)
-    span[0, o] = smallest(block, row.start + o, n)
-    span[1, o] = months if whole[risk.decay + r] else largest(block, row.end + o, n)
+    rest, decay, buffered = whole[risk.rest + r] == 1, whole[risk.decay + r] == 1, number[risk.buffer_share + r] > 0.0
+    settle(block, row, o, months, rest, decay, number[risk.trigger + r], number[risk.lag + r], n)
+    note_span(block, row, o, months, decay, buffered, span, n)
+    if answers and largest(block, row.effectiveness + o, n) > 1.0:
+        mark[at.mark.signed + r] = 1
 
 
-@compiled
-def draw_paths(number, whole, tables, at, world, row, block, cells, span, path, n, stream, given, k0, k1):
+@step
+def draw_paths(number, whole, tables, at, world, row, block, cells, mark, span, path, n, stream, given, k0, k1):
     """Draw all that is drawn once a path."""
     risk = at.risk
     for r in range(risk.risks):
         fill(block, row.previous + r, number[risk.begin + r], n)
+        mark[at.mark.signed + r] = whole[risk.signed + r]
     for k in range(max(risk.most, 1)):
         if k < at.copula.occurrences:
             link(number, whole, at.copula, row, block, path, n, stream, k, k0, k1, given)
@@ -142,24 +171,41 @@ def draw_paths(number, whole, tables, at, world, row, block, cells, span, path, 
                 span[0, o] = NEVER
             else:
                 _draw_occurrence(
-                    number, whole, tables, at, world, row, block, cells, span, path, n, stream, r, k, given, k0, k1
+                    number,
+                    whole,
+                    tables,
+                    at,
+                    world,
+                    row,
+                    block,
+                    cells,
+                    mark,
+                    span,
+                    path,
+                    n,
+                    stream,
+                    r,
+                    k,
+                    given,
+                    k0,
+                    k1,
                 )
 
 
-@compiled
+@step
 def _given_months(block, row, given, source, month, months, n):
     if given.shape[0] > 0:
         for slot in range(min(4, months - month)):
             take_given(block, row + slot, given, source + month + slot, n)
 
 
-@compiled
+@step
 def _four_normals(block, row, n):
     for slot in range(4):
         normal_row(block, row + slot, n)
 
 
-@compiled
+@step
 def draw_months(number, whole, at, row, block, path, n, stream, month, given, k0, k1):
     """Draw four months of demand shocks and noises; nothing where the volatility is 0."""
     index, months = month // 4, at.control.months

@@ -1,8 +1,8 @@
 """Philox4x32-10: a random number is a function of a key and a counter (Salmon et al., SC 2011).
 
-The key is the seed; the counter is (path, world stream, driver, index). The four output words are the slots 0 to 3, and a
-word k becomes the uniform u = (k + 1/2) / 2**32, which is never 0 or 1. Arithmetic stays in uint64 under a 32-bit mask, so
-the same functions run with the JIT off.
+The key is the seed; the counter is (path, world stream, driver, index). The four output words are the slots 0 to 3,
+and a word k becomes the uniform u = (k + 1/2) / 2**32, which is never 0 or 1. Arithmetic stays in uint64 under a
+32-bit mask, so the same functions run with the JIT off.
 """
 
 import numpy as np
@@ -15,6 +15,8 @@ MULTIPLIER_0 = np.uint64(0xD2511F53)
 MULTIPLIER_1 = np.uint64(0xCD9E8D57)
 WEYL_0 = np.uint64(0x9E3779B9)
 WEYL_1 = np.uint64(0xBB67AE85)
+TWO_52 = 2.0**52
+TWO_52_BITS = np.uint64(0x4330000000000000)
 WORLD_STREAM = 0xFFFFFFFF  # the stream of the draws made once a world
 
 
@@ -52,6 +54,15 @@ def words(c0, c1, c2, c3, k0, k1):
     return _round(c0, c1, c2, c3, k0, k1)
 
 
+@lane
+def uniform(word):
+    """u = (k + 1/2) / 2**32 of a 32-bit word, exactly.
+
+    The word goes into the low bits of the double 2**52: unlike a conversion from uint64 this is vector code everywhere.
+    """
+    return (np.uint64(word | TWO_52_BITS).view(np.float64) - (TWO_52 - 0.5)) * 2.0**-32
+
+
 @compiled
 def uniforms(block, row, first, n, stream, driver, index, k0, k1):
     """Fill four rows of a block with the uniforms of slots 0..3 for the paths first..first+n-1."""
@@ -59,7 +70,7 @@ def uniforms(block, row, first, n, stream, driver, index, k0, k1):
     c1, c2, c3 = np.uint64(stream), np.uint64(driver), np.uint64(index)
     for p in range(n):
         w0, w1, w2, w3 = words(start + np.uint64(p), c1, c2, c3, k0, k1)
-        block[row, p] = (np.float64(w0) + 0.5) * 2.0**-32
-        block[row + 1, p] = (np.float64(w1) + 0.5) * 2.0**-32
-        block[row + 2, p] = (np.float64(w2) + 0.5) * 2.0**-32
-        block[row + 3, p] = (np.float64(w3) + 0.5) * 2.0**-32
+        block[row, p] = uniform(w0)
+        block[row + 1, p] = uniform(w1)
+        block[row + 2, p] = uniform(w2)
+        block[row + 3, p] = uniform(w3)

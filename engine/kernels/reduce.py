@@ -1,38 +1,99 @@
-"""Sums over paths in fixed order: the same digits for any number of threads and any size of chunk."""
+"""Sums over paths in fixed order: the same digits for any number of threads and any size of chunk.
 
-from engine.kernels.jit import parallel, prange
+What is summed is a list of groups of the kernel's output rows, group g being the rows
+`source[bounds[g] : bounds[g + 1]]`. The rows are read where they are: a copy would cost more time than the sums.
+"""
+
+import numpy as np
+
+from engine.kernels.jit import compiled, parallel, prange
 
 BLOCK = 1024  # paths summed at a time; chunks begin at multiples of it
+_LANES = 16  # running sums side by side, so that the loop over paths becomes vector code without reassociation
+
+
+@compiled
+def _sum(x, n, lanes):
+    """Sum of the first n numbers and of their squares; `lanes` (2, _LANES) is scratch."""
+    lanes[:] = 0.0
+    whole = n - n % _LANES
+    for start in range(0, whole, _LANES):
+        for k in range(_LANES):
+            lanes[0, k] += x[start + k]
+            lanes[1, k] += x[start + k] * x[start + k]
+    for p in range(whole, n):
+        lanes[0, p - whole] += x[p]
+        lanes[1, p - whole] += x[p] * x[p]
+    total, square = 0.0, 0.0
+    for k in range(_LANES):
+        total += lanes[0, k]
+        square += lanes[1, k]
+    return total, square
 
 
 @parallel
-def add_moments(rows, n_worlds, n_paths, shift, total, square):
-    """Add the sums of x - shift and of its square, by row and world.
+def add_moments(values, source, bounds, n_worlds, n_paths, shift, total, square):
+    """Add the sums of x - shift and of its square, x being the sum of a group's rows on a path.
 
     Parameters
     ----------
-    rows : ndarray, shape (rows, n_worlds * n_paths)
-    shift, total, square : ndarray, shape (rows, n_worlds)
+    values : ndarray, shape (rows, n_worlds * n_paths)
+    source, bounds : ndarray of int64
+        Groups of rows.
+    shift, total, square : ndarray, shape (groups, n_worlds)
         `shift` is any value near the mean: it keeps the variance of nearly constant rows exact.
     """
-    for cell in prange(rows.shape[0] * n_worlds):
-        j = cell // n_worlds
+    for cell in prange((bounds.size - 1) * n_worlds):
+        g = cell // n_worlds
         w = cell % n_worlds
-        row = rows[j, w * n_paths : (w + 1) * n_paths]
-        base = shift[j, w]
+        x = np.empty(BLOCK)
+        lanes = np.empty((2, _LANES))
         for start in range(0, n_paths, BLOCK):
-            stop = min(start + BLOCK, n_paths)
-            s0, s1, s2, s3 = 0.0, 0.0, 0.0, 0.0
-            q0, q1, q2, q3 = 0.0, 0.0, 0.0, 0.0
-            p = start
-            while p + 4 <= stop:
-                x0, x1, x2, x3 = row[p] - base, row[p + 1] - base, row[p + 2] - base, row[p + 3] - base
-                s0, s1, s2, s3 = s0 + x0, s1 + x1, s2 + x2, s3 + x3
-                q0, q1, q2, q3 = q0 + x0 * x0, q1 + x1 * x1, q2 + x2 * x2, q3 + x3 * x3
-                p += 4
-            while p < stop:
-                x0 = row[p] - base
-                s0, q0 = s0 + x0, q0 + x0 * x0
-                p += 1
-            total[j, w] += (s0 + s1) + (s2 + s3)
-            square[j, w] += (q0 + q1) + (q2 + q3)
+            n = min(BLOCK, n_paths - start)
+            first = w * n_paths + start
+            row = values[source[bounds[g]], first : first + n]
+            for p in range(n):
+                x[p] = row[p] - shift[g, w]
+            for member in range(bounds[g] + 1, bounds[g + 1]):
+                row = values[source[member], first : first + n]
+                for p in range(n):
+                    x[p] += row[p]
+            s, q = _sum(x, n, lanes)
+            total[g, w] += s
+            square[g, w] += q
+
+
+@parallel
+def add_counts(flags, source, bounds, n_worlds, n_paths, total, square):
+    """Add the sums of x and of its square, x being the least of a group's flags on a path.
+
+    Of yes and no, the least says whether all say yes.
+
+    Parameters
+    ----------
+    flags : ndarray of int8, shape (rows, n_worlds * n_paths)
+    source, bounds : ndarray of int64
+        Groups of rows.
+    total, square : ndarray of int64, shape (groups, n_worlds)
+    """
+    for cell in prange((bounds.size - 1) * n_worlds):
+        g = cell // n_worlds
+        w = cell % n_worlds
+        x = np.empty(BLOCK, np.int8)
+        for start in range(0, n_paths, BLOCK):
+            n = min(BLOCK, n_paths - start)
+            first = w * n_paths + start
+            row = flags[source[bounds[g]], first : first + n]
+            for p in range(n):
+                x[p] = row[p]
+            for member in range(bounds[g] + 1, bounds[g + 1]):
+                row = flags[source[member], first : first + n]
+                for p in range(n):
+                    x[p] = min(x[p], row[p])
+            s, q = np.int32(0), np.int32(0)
+            for p in range(n):
+                f = np.int32(x[p])
+                s += f
+                q += f * f
+            total[g, w] += s
+            square[g, w] += q

@@ -1,11 +1,11 @@
 """The monthly review: lag, status, corrective money (model 3.7)."""
 
-from engine.kernels.jit import compiled
+from engine.kernels.jit import step
 from engine.kernels.layout import GREEN, RED, YELLOW
 from engine.kernels.rows import fill
 
 
-@compiled
+@step
 def lag_row(block, row, cumulative, plan, n):
     """lag = 1 - cumulative revenue / cumulative plan, 0 where the plan is 0."""
     if plan > 0.0:
@@ -15,7 +15,7 @@ def lag_row(block, row, cumulative, plan, n):
         fill(block, row, 0.0, n)
 
 
-@compiled
+@step
 def status_row(block, row, lag, lowest, highest, n):
     """Green below the lowest level, red at or above the highest, yellow between."""
     for p in range(n):
@@ -23,12 +23,12 @@ def status_row(block, row, lag, lowest, highest, n):
         block[row, p] = GREEN if value < lowest else (RED if value >= highest else YELLOW)
 
 
-@compiled
+@step
 def act(number, whole, at, row, block, mark, live, lag, value, exhausted, acted, month, n):
     """Let the highest level that is exceeded act, unless it has in this calendar quarter.
 
-    The rows `spoken` hold, for each level, the quarter in which it last acted; `decided` the money of next month by line. An
-    act with an empty fund is an act.
+    The rows `spoken` hold, for each level, the quarter in which it last acted; `decided` the money of next month by
+    line. An act with an empty fund is an act.
     """
     highest = row.work
     quarter = float(whole[at.quarter + month])
@@ -61,7 +61,7 @@ def act(number, whole, at, row, block, mark, live, lag, value, exhausted, acted,
             mark[live + line] = 1
 
 
-@compiled
+@step
 def _exceeded(block, lag, lowest, n):
     count = 0
     for p in range(n):

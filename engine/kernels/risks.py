@@ -1,13 +1,15 @@
 """Risks: occurrences, and what is open of them in a month (model 3.4)."""
 
-from engine.kernels.jit import compiled, lane
-from engine.kernels.rows import add_product, fill
+from engine.kernels.jit import lane, step
+from engine.kernels.rows import largest, smallest
 from engine.kernels.variates import exp, log, quantile_row
 
 NEVER = 1e9  # start of an occurrence that does not happen
+_GONE = 1e-16  # height below which a decay counts as over: it would be lost in the rounding of any sum
+_FADED = 37.0  # time constants after which every decay is over, exp(-37) being below _GONE
 
 
-@compiled
+@step
 def start_by_probability(block, occurs, start, probability, begin, end, hazard, n):
     """Start of the one occurrence, NEVER where u < 1 - p: uniform over the window, or by a constant hazard."""
     if hazard and probability > 0.0 and end > begin:
@@ -21,7 +23,7 @@ def start_by_probability(block, occurs, start, probability, begin, end, hazard, 
         block[start, p] = block[start, p] if block[occurs, p] >= 1.0 - probability else NEVER
 
 
-@compiled
+@step
 def start_by_rate(block, start, previous, rate, end, n):
     """Next start of a Poisson process, `previous` being the last one; NEVER beyond the window."""
     mean_gap = 1.0 / rate if rate > 0.0 else NEVER
@@ -33,7 +35,7 @@ def start_by_rate(block, start, previous, rate, end, n):
         block[start, p] = block[start, p] if block[start, p] < end else NEVER
 
 
-@compiled
+@step
 def draw_field(number, whole, tables, at, world, field, block, row, cells, n):
     """Uniforms -> variates of one random field, in place."""
     start = whole[at.start + field] + world * whole[at.stride + field]
@@ -41,10 +43,16 @@ def draw_field(number, whole, tables, at, world, field, block, row, cells, n):
     quantile_row(block, row, n, whole[at.kind + field], loc, scale, shape, tables, start, whole[at.bits + field], cells)
 
 
-@compiled
-def settle(block, row, o, months, rest, trigger, lag, n):
-    """End of an occurrence and start of its response, from start, severity and duration."""
-    start, end, severity, duration, respond = row.start + o, row.end + o, row.severity + o, row.duration + o, row.respond + o
+@step
+def settle(block, row, o, months, rest, decay, trigger, lag, n):
+    """End of an occurrence, start of its response, and the heights of a decay, from start, severity and duration."""
+    start, end, severity, duration, respond = (
+        row.start + o,
+        row.end + o,
+        row.severity + o,
+        row.duration + o,
+        row.respond + o,
+    )
     if rest:
         for p in range(n):
             block[duration, p] = months - block[start, p]
@@ -52,6 +60,30 @@ def settle(block, row, o, months, rest, trigger, lag, n):
         block[end, p] = block[start, p] + block[duration, p] if block[start, p] < NEVER else -NEVER
     for p in range(n):
         block[respond, p] = block[start, p] + lag if block[severity, p] >= trigger else NEVER
+    if decay:
+        height, answered, inverse = row.height + o, row.height_answered + o, row.inverse + o
+        for p in range(n):
+            length = block[duration, p] if block[duration, p] > 1e-9 else 1e-9
+            block[inverse, p] = 1.0 / length
+            block[height, p] = exp(block[start, p] / length) if block[start, p] < 0.0 else 1.0
+            block[answered, p] = exp(-lag / length)
+
+
+@step
+def note_span(block, row, o, months, decay, buffered, span, n):
+    """Months between which an occurrence can be open on any lane."""
+    span[0, o] = smallest(block, row.start + o, n)
+    if decay and buffered:
+        span[1, o] = months
+    elif decay:
+        fade = row.work
+        for p in range(n):
+            block[fade, p] = block[row.start + o, p] + _FADED * block[row.duration + o, p]
+        for p in range(n):
+            block[fade, p] = block[fade, p] if block[row.start + o, p] < NEVER else -NEVER
+        span[1, o] = largest(block, fade, n)
+    else:
+        span[1, o] = largest(block, row.end + o, n)
 
 
 @lane
@@ -77,7 +109,7 @@ def later(begin, delayed):
     return delayed if delayed > begin else begin
 
 
-@compiled
+@step
 def open_step(block, begin, end, start, month, wait, share, out, n):
     """Row of o for a step; the part `share` counts only from `wait` months after the start on."""
     if share > 0.0:
@@ -90,111 +122,65 @@ def open_step(block, begin, end, start, month, wait, share, out, n):
             block[out, p] = step_part(block[begin, p], block[end, p], month)
 
 
-@compiled
-def open_decay(block, begin, duration, start, month, wait, share, out, n):
-    """Row of o for a decay, as `open_step`."""
-    if share > 0.0:
+@step
+def open_decay(block, row, o, month, answers, out, out_answered, n):
+    """Rows of o, and of the part that the response can reach, for a decay.
+
+    The height at the month's start is kept from the month before, so that each month takes one exponential.
+    """
+    start, respond, duration = row.start + o, row.respond + o, row.duration + o
+    height, first, inverse, after = row.height + o, row.height_answered + o, row.inverse + o, row.work
+    for p in range(n):
+        x = exp(-(month + 1.0 - block[start, p]) * block[inverse, p])
+        x = x if x > _GONE else 0.0
+        block[after, p] = x if block[start, p] < month + 1.0 else 1.0
+    for p in range(n):
+        block[out, p] = block[duration, p] * (block[height, p] - block[after, p])
+    if answers:
         for p in range(n):
-            now = decay_part(block[begin, p], block[start, p], block[duration, p], month)
-            late = decay_part(later(block[begin, p], block[start, p] + wait), block[start, p], block[duration, p], month)
-            block[out, p] = (1.0 - share) * now + share * late
-    else:
-        for p in range(n):
-            block[out, p] = decay_part(block[begin, p], block[start, p], block[duration, p], month)
+            now, fresh = block[height, p], block[first, p]
+            top = now if block[respond, p] <= month else fresh
+            answered = block[duration, p] * (top - block[after, p])
+            block[out_answered, p] = answered if block[respond, p] < month + 1.0 else 0.0
+    for p in range(n):
+        block[height, p] = block[after, p]
 
 
-@compiled
-def open_occurrence(block, row, o, month, decay, answers, share, wait, out, out_answered, n):
+@step
+def open_buffered_decay(block, begin, duration, start, month, wait, share, out, n):
+    """Row of o for a decay with a buffer, as `open_step`."""
+    for p in range(n):
+        now = decay_part(block[begin, p], block[start, p], block[duration, p], month)
+        late = decay_part(later(block[begin, p], block[start, p] + wait), block[start, p], block[duration, p], month)
+        block[out, p] = (1.0 - share) * now + share * late
+
+
+@step
+def open_occurrence(block, row, o, month, decay, answers, share, wait, n):
     """o of one occurrence in one month, and the part of it that the response can reach."""
-    start, respond = row.start + o, row.respond + o
-    if decay:
-        open_decay(block, start, row.duration + o, start, month, wait, share, out, n)
+    start, respond, out, out_answered = row.start + o, row.respond + o, row.open + o, row.answered + o
+    if decay and share > 0.0:
+        open_buffered_decay(block, start, row.duration + o, start, month, wait, share, out, n)
         if answers:
-            open_decay(block, respond, row.duration + o, start, month, wait, share, out_answered, n)
+            open_buffered_decay(block, respond, row.duration + o, start, month, wait, share, out_answered, n)
+    elif decay:
+        open_decay(block, row, o, month, answers, out, out_answered, n)
     else:
         open_step(block, start, row.end + o, start, month, wait, share, out, n)
         if answers:
             open_step(block, respond, row.end + o, start, month, wait, share, out_answered, n)
 
 
-@compiled
-def add_depth(block, exposure, severity, o, hit, n):
-    """hit += min(1, exposure S) o"""
-    for p in range(n):
-        depth = exposure * block[severity, p]
-        block[hit, p] += (depth if depth < 1.0 else 1.0) * block[o, p]
-
-
-@compiled
-def add_answer(block, exposure, severity, effectiveness, o_answered, undone, n):
-    """undone += min(1, exposure S) m oR"""
-    for p in range(n):
-        depth = exposure * block[severity, p]
-        block[undone, p] += (depth if depth < 1.0 else 1.0) * block[effectiveness, p] * block[o_answered, p]
-
-
-@compiled
-def add_stake(block, exposure, severity, effectiveness, o_answered, stake, n):
-    """stake += min(1, exposure S) oR min(m, 1): the share of revenue that the response protects and that is paid for."""
-    for p in range(n):
-        depth = exposure * block[severity, p]
-        m = block[effectiveness, p] if block[effectiveness, p] < 1.0 else 1.0
-        block[stake, p] += (depth if depth < 1.0 else 1.0) * block[o_answered, p] * m
-
-
-@compiled
-def add_undone_severity(block, severity, effectiveness, o_answered, out, n):
-    """out += S m oR"""
-    for p in range(n):
-        block[out, p] += block[severity, p] * block[effectiveness, p] * block[o_answered, p]
-
-
-@compiled
-def open_month(number, whole, at, row, block, mark, live, span, month, n):
-    """What is open of every risk this month, by exposure class and, for margin and churn, by risk."""
-    out, out_answered = row.work, row.work + 1
+@step
+def open_month(number, whole, at, row, block, mark, marks, span, month, n):
+    """What is open of every occurrence this month; marks the occurrences and risks that are open on any lane."""
     for r in range(at.risks):
-        mark[live + r] = 0
-        answers = whole[at.effectiveness + r] >= 0
-        by_severity = (number[at.margin_loss + r] != 0.0) | (number[at.churn + r] != 0.0)
+        mark[marks.risk_live + r] = 0
+        answers, decay = whole[at.effectiveness + r] >= 0, whole[at.decay + r] == 1
         share, wait = number[at.buffer_share + r], number[at.buffer_months + r]
         for o in range(whole[at.first + r], whole[at.first + r + 1]):
-            if span[0, o] >= month + 1.0:
-                break
-            if span[1, o] <= month:
-                continue
-            if mark[live + r] == 0:
-                _reset(whole, at, row, block, r, n)
-                mark[live + r] = 1
-            decay = whole[at.decay + r] == 1
-            open_occurrence(block, row, o, float(month), decay, answers, share, wait, out, out_answered, n)
-            _add_occurrence(number, whole, at, row, block, r, o, answers, out, out_answered, n)
-            if by_severity:
-                add_product(block, row.open_severity + r, row.severity + o, out, n)
-                if answers:
-                    add_undone_severity(
-                        block, row.severity + o, row.effectiveness + o, out_answered, row.undone_severity + r, n
-                    )
-
-
-@compiled
-def _reset(whole, at, row, block, r, n):
-    for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
-        fill(block, row.hit + c, 0.0, n)
-        fill(block, row.undone + c, 0.0, n)
-        fill(block, row.stake + c, 0.0, n)
-    fill(block, row.open_severity + r, 0.0, n)
-    fill(block, row.undone_severity + r, 0.0, n)
-
-
-@compiled
-def _add_occurrence(number, whole, at, row, block, r, o, answers, out, out_answered, n):
-    paid = number[at.cost_ratio + r] > 0.0
-    severity, effectiveness = row.severity + o, row.effectiveness + o
-    for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
-        exposure = number[at.exposure + c]
-        add_depth(block, exposure, severity, out, row.hit + c, n)
-        if answers:
-            add_answer(block, exposure, severity, effectiveness, out_answered, row.undone + c, n)
-            if paid:
-                add_stake(block, exposure, severity, effectiveness, out_answered, row.stake + c, n)
+            mark[marks.open + o] = 0
+            if span[0, o] < month + 1.0 and span[1, o] > month:
+                open_occurrence(block, row, o, float(month), decay, answers, share, wait, n)
+                mark[marks.open + o] = 1
+                mark[marks.risk_live + r] = 1

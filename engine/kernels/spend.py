@@ -1,6 +1,6 @@
 """Spend -> response -> lift (model 3.1)."""
 
-from engine.kernels.jit import compiled, lane
+from engine.kernels.jit import lane, step
 from engine.kernels.rows import add_scaled, fill
 from engine.kernels.variates import exp, log
 
@@ -19,12 +19,12 @@ def hill_response(spend, ceiling, scale, slope):
     return u if spend > 0.0 else 0.0
 
 
-@compiled
+@step
 def correct(number, whole, at, row, block, mark, live, months, month, n):
     """Carry corrective money into the effective spend of its lines and renew their response.
 
-    The rows `decided` hold the money decided in last month's review, `extra` the adstock that such money has built up so
-    far. The adstock is linear, so it adds to that of the plan's own amount.
+    The rows `decided` hold the money decided in last month's review, `extra` the adstock that such money has built up
+    so far. The adstock is linear, so it adds to that of the plan's own amount.
     """
     for b in range(at.lines):
         if mark[live + b] == 0:
@@ -32,6 +32,7 @@ def correct(number, whole, at, row, block, mark, live, months, month, n):
         keep = number[at.carryover + b]
         base = number[at.adstock + b * months + month]
         ceiling, scale, slope = number[at.ceiling + b], number[at.scale + b], number[at.slope + b]
+        planned = number[at.response + b * months + month]
         extra, money, out = row.extra + b, row.decided + b, row.response + b
         for p in range(n):
             block[extra, p] = keep * block[extra, p] + (1.0 - keep) * block[money, p]
@@ -41,10 +42,13 @@ def correct(number, whole, at, row, block, mark, live, months, month, n):
         else:
             for p in range(n):
                 block[out, p] = exponential_response(base + block[extra, p], ceiling, scale)
+        for p in range(n):
+            # a path without corrective money keeps the plan's response to the last digit
+            block[out, p] = block[out, p] if block[extra, p] > 0.0 else planned
         fill(block, money, 0.0, n)
 
 
-@compiled
+@step
 def lifts(number, whole, at, row, block, mark, live, months, month, n):
     """lift = max(-1, sum over lines of reach E U), a row for each lift group."""
     for m in range(at.groups):
@@ -56,7 +60,7 @@ def lifts(number, whole, at, row, block, mark, live, months, month, n):
             effect, response = row.line_effect + b, row.response + b
             if mark[live + b]:
                 for p in range(n):
-                    block[lift, p] += reach * block[effect, p] * block[response, p]
+                    block[lift, p] += reach * block[response, p] * block[effect, p]
             else:
                 add_scaled(block, lift, reach * number[at.response + b * months + month], effect, n)
         for p in range(n):

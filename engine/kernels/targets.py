@@ -1,13 +1,13 @@
 """Goals of the plan, followed on each path (model 3.8)."""
 
-from engine.kernels.jit import compiled
+from engine.kernels.jit import step
 from engine.kernels.layout import COUNT, FUND_LEFT, GROSS_MARGIN, MARGIN_RATE, OVERRUN, RETENTION, REVENUE
 from engine.kernels.rows import add, copy, fill
 
 TOLERANCE = 1e-9  # relative: a bound that is met to rounding is met
 
 
-@compiled
+@step
 def sum_sets(whole, at, block, source, out, n):
     """Sum a month's rows of the streams over each set of streams."""
     for s in range(at.sets):
@@ -16,7 +16,7 @@ def sum_sets(whole, at, block, source, out, n):
             add(block, out + s, source + whole[at.set_stream + entry], n)
 
 
-@compiled
+@step
 def sum_clients(whole, at, client, block, source, out, n):
     """As `sum_sets`, for rows of customer streams; `client` is where a stream's index among them stands."""
     for s in range(at.sets):
@@ -27,7 +27,7 @@ def sum_clients(whole, at, client, block, source, out, n):
                 add(block, out + s, source + j, n)
 
 
-@compiled
+@step
 def start(whole, at, block, tally, n):
     """Reset the four rows of each target: measure and divisor of `where`, then of `of`."""
     for q in range(at.targets):
@@ -35,7 +35,7 @@ def start(whole, at, block, tally, n):
             fill(block, tally + 4 * q + j, 1.0 if whole[at.measure + q] == RETENTION else 0.0, n)
 
 
-@compiled
+@step
 def follow(whole, at, row, block, months, month, n):
     """Add one month to every target that looks at it."""
     for q in range(at.targets):
@@ -60,7 +60,7 @@ def follow(whole, at, row, block, months, month, n):
                 copy(block, value, row.set_after + s, n)
 
 
-@compiled
+@step
 def stay(block, value, before, lost, n):
     """retention *= 1 - lost / N; an empty month counts 1"""
     for p in range(n):
@@ -68,14 +68,14 @@ def stay(block, value, before, lost, n):
         block[value, p] *= 1.0 - block[lost, p] / count
 
 
-@compiled
+@step
 def divide(block, value, divisor, n):
     """value /= divisor, 0 where there is nothing to divide by"""
     for p in range(n):
         block[value, p] = block[value, p] / block[divisor, p] if block[divisor, p] != 0.0 else 0.0
 
 
-@compiled
+@step
 def judge(block, value, bound, at_least, met, n):
     """met = the value reaches its bound, to 1e-9 relative."""
     slack = TOLERANCE * (bound if bound > 0.0 else -bound)
@@ -87,7 +87,7 @@ def judge(block, value, bound, at_least, met, n):
             block[met, p] = 1.0 if block[value, p] <= bound + slack else 0.0
 
 
-@compiled
+@step
 def finish(number, whole, at, row, block, funds, balance, overrun, met, n):
     """Judge every target at the end of the horizon."""
     for q in range(at.targets):

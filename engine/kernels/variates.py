@@ -1,4 +1,4 @@
-"""Uniform -> variate by inversion: one uniform a draw, branch-free where the lanes are to become vector instructions."""
+"""Uniform -> variate by inversion: one uniform a draw, branch-free where lanes are to become vector instructions."""
 
 import numpy as np
 
@@ -21,23 +21,23 @@ SMALLEST = 2.0**-33
 
 @lane
 def exp(x):
-    """e**x for |x| <= 700 (clipped beyond), relative error below 1e-12: vector code, unlike the call into libm."""
+    """e**x for |x| <= 700 (clipped beyond), relative error below 1e-12: vector code, unlike the call into libm.
+
+    Polynomials are summed in pairs (Estrin), here and below: a chain of multiplications would leave the units waiting.
+    """
     x = -700.0 if x < -700.0 else x
     x = 700.0 if x > 700.0 else x
     shifted = x * _LOG2E + _MAGIC
     n = shifted - _MAGIC
     r = x - n * _LN2_HIGH - n * _LN2_LOW
-    y = 2.755731922398589e-07
-    y = y * r + 2.7557319223985893e-06
-    y = y * r + 2.48015873015873e-05
-    y = y * r + 1.984126984126984e-04
-    y = y * r + 1.3888888888888889e-03
-    y = y * r + 8.333333333333333e-03
-    y = y * r + 4.1666666666666664e-02
-    y = y * r + 1.6666666666666666e-01
-    y = y * r + 0.5
-    y = y * r + 1.0
-    y = y * r + 1.0
+    r2 = r * r
+    r4 = r2 * r2
+    low = (1.0 + r) + r2 * (0.5 + r * 1.6666666666666666e-01)
+    middle = (4.1666666666666664e-02 + r * 8.333333333333333e-03) + r2 * (
+        1.3888888888888889e-03 + r * 1.984126984126984e-04
+    )
+    high = (2.48015873015873e-05 + r * 2.7557319223985893e-06) + r2 * 2.755731922398589e-07
+    y = low + r4 * (middle + r4 * high)
     power = (np.float64(shifted).view(np.int64) << np.int64(52)) + _ONE_BITS
     return y * np.int64(power).view(np.float64)
 
@@ -51,14 +51,10 @@ def log(x):
     e = np.int64(exponent + _MAGIC_BITS).view(np.float64) - _MAGIC
     s = (m - 1.0) / (m + 1.0)
     z = s * s
-    y = 1.0 / 15.0
-    y = y * z + 1.0 / 13.0
-    y = y * z + 1.0 / 11.0
-    y = y * z + 1.0 / 9.0
-    y = y * z + 1.0 / 7.0
-    y = y * z + 0.2
-    y = y * z + 1.0 / 3.0
-    y = y * z + 1.0
+    z2 = z * z
+    low = (1.0 + z * (1.0 / 3.0)) + z2 * (0.2 + z * (1.0 / 7.0))
+    high = (1.0 / 9.0 + z * (1.0 / 11.0)) + z2 * (1.0 / 13.0 + z * (1.0 / 15.0))
+    y = low + z2 * z2 * high
     return e * _LN2_HIGH + (2.0 * s * y + e * _LN2_LOW)
 
 
@@ -66,28 +62,22 @@ def log(x):
 def normal(u):
     """Standard normal quantile: (2u - 1) times a rational function of w = -log(4u(1 - u)); error in p below 4e-7 p.
 
-    The form keeps the symmetry exactly and needs no branch between centre and tails. Fitted for u in [2**-33, 1 - 2**-33].
+    The form keeps the symmetry exactly and needs no branch between centre and tails. Fitted for u in [2**-33, 1 -
+    2**-33].
     """
     s = -log(4.0 * u * (1.0 - u)) * (1.0 / 11.0) - 1.0
-    top = 0.025286487151755705
-    top = top * s + 0.8595241413296848
-    top = top * s + 5.147573621103734
-    top = top * s + 13.729092274327895
-    top = top * s + 19.328666332572954
-    top = top * s + 14.276706239217562
-    top = top * s + 4.456022214025505
-    bottom = 0.044753643992402274
-    bottom = bottom * s + 0.49262457880768623
-    bottom = bottom * s + 1.7497799135024932
-    bottom = bottom * s + 3.049986992278776
-    bottom = bottom * s + 2.6744923113484695
-    bottom = bottom * s + 1.0
+    s2 = s * s
+    s4 = s2 * s2
+    top = (4.456022214025505 + s * 14.276706239217562) + s2 * (19.328666332572954 + s * 13.729092274327895)
+    top = top + s4 * ((5.147573621103734 + s * 0.8595241413296848) + s2 * 0.025286487151755705)
+    bottom = (1.0 + s * 2.6744923113484695) + s2 * (3.049986992278776 + s * 1.7497799135024932)
+    bottom = bottom + s4 * (0.49262457880768623 + s * 0.044753643992402274)
     return (2.0 * u - 1.0) * top / bottom
 
 
 @lane
 def normal_cdf(z):
-    """Standard normal distribution function, kept inside [2**-33, 1 - 2**-33]; relative error in the tails below 1e-10."""
+    """Standard normal distribution function, kept in [2**-33, 1 - 2**-33]; relative error in the tails below 1e-10."""
     x = -z if z < 0.0 else z
     x = 9.0 if x > 9.0 else x
     s = x * (2.0 / 9.0) - 1.0
@@ -133,8 +123,8 @@ def table_cell(bits, u):
 def table_row(block, row, n, loc, scale, table, start, bits, cells):
     """Turn uniforms into loc + scale Q(u), Q being linear within the cells of a table, in place.
 
-    The error in p is at most 2**-bits min(p, 1 - p) for any monotone Q, and far less for a smooth one. The cells are found
-    in a loop of their own: the loads by index keep the second loop from becoming vector code.
+    The error in p is at most 2**-bits min(p, 1 - p) for any monotone Q, and far less for a smooth one. The cells are
+    found in a loop of their own: the loads by index keep the second loop from becoming vector code.
     """
     for p in range(n):
         cells[p], block[row, p] = table_cell(bits, block[row, p])
@@ -193,7 +183,8 @@ def quantile_row(block, row, n, kind, loc, scale, shape, table, start, bits, cel
 def family_rows(family, first, spacing, shape, out):
     """Lower halves of the quantile tables of a one-shape family, a row for each shape.
 
-    `family` holds log Q at the nodes, a row for each shape first, first + spacing, ...; rows between are cubic in the shape.
+    `family` holds log Q at the nodes, a row for each shape first, first + spacing, ...; rows between are cubic in the
+    shape.
     """
     last = family.shape[0] - 1
     for w in prange(shape.size):
