@@ -68,6 +68,14 @@ ScenarioArgument = Annotated[
         show_default=False,
     ),
 ]
+ScenarioArguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SCENARIO...",
+        help="Scenario files (.toml); the reference plan where none is given.",
+        show_default=False,
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -139,6 +147,7 @@ def run(
     plan = _load(scenario, changes)
 
     from engine.analysis.attainment import forecast
+    from engine.simulation import result_bytes_per_path
 
     with _progress() as report:
         result = forecast(
@@ -151,6 +160,7 @@ def run(
             threads=n_threads,
             progress=report,
             announce=_announce_compile,
+            reserve=0 if out is None else result_bytes_per_path(plan),
         )
     if out is not None:
         _write_result(plan, result, out, seed=the_seed, sampler=sampler, threads=n_threads)
@@ -165,22 +175,31 @@ def run(
 
 
 @app.command()
-def validate(scenario: ScenarioArgument = None, changes: SetOption = None, as_json: JsonOption = False) -> None:
-    """Check a scenario and list every fault at once."""
-    try:
-        plan = _load(scenario, changes)
-    except EngineError as error:
-        if as_json:
-            _print_json({"valid": False, "faults": error.faults, "message": str(error)})
-            raise typer.Exit(BAD_INPUT) from None
-        raise
+def validate(scenarios: ScenarioArguments = None, changes: SetOption = None, as_json: JsonOption = False) -> None:
+    """Check scenarios and list every fault of all of them at once."""
     from engine.report.registers import contents, contents_text
 
-    facts = contents(plan)
+    several = len(scenarios or ()) > 1
+    found: list[dict[str, Any]] = []
+    faults: list[Fault] = []
+    for scenario in scenarios or (None,):
+        name = {"file": scenario} if several else {}
+        try:
+            plan = _load(scenario, changes)
+        except EngineError as error:
+            faults += error.faults or [Fault(str(scenario), "", str(error))]
+            found.append(name | {"valid": False, "faults": error.faults, "message": str(error)})
+        else:
+            facts = contents(plan)
+            found.append(name | {"valid": True, **facts})
+            if not as_json:
+                _print(contents_text(facts, plan.file))
     if as_json:
-        _print_json({"valid": True, **facts})
-    else:
-        _print(contents_text(facts, plan.file))
+        _print_json(found if several else found[0])
+        if faults:
+            raise typer.Exit(BAD_INPUT)
+    elif faults:
+        raise EngineError(faults=faults)
 
 
 @app.command()
@@ -217,16 +236,25 @@ def knobs(
 
 
 @app.command()
-def register(scenario: ScenarioArgument = None, changes: SetOption = None, as_json: JsonOption = False) -> None:
-    """The risk register: every risk with its level, chance, depth, length and response."""
-    from engine.report.registers import register_rows, register_table
+def register(
+    scenario: ScenarioArgument = None,
+    changes: SetOption = None,
+    risks: Annotated[bool, typer.Option("--risks", help="The risk register alone.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The register of assumptions: what is from the plan, what is assumed, what has no source; then the risks."""
+    from engine.report.registers import assumption_parts, assumption_rows, risk_rows, risk_table
 
     plan = _load(scenario, changes)
-    rows = register_rows(plan)
+    found = {"risks": risk_rows(plan)}
+    if not risks:
+        found = assumption_rows(plan) | found
     if as_json:
-        _print_json(rows)
+        _print_json(found)
     else:
-        _print(register_table(rows))
+        if not risks:
+            _print(*assumption_parts(found))
+        _print(risk_table(found["risks"]))
 
 
 @app.command()

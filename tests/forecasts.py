@@ -18,6 +18,7 @@ class MadeUpForecast:
     scenario_name = "Consumer electronics 2024"
     currency = "CNY"
     target = 1.5e9
+    uncertain = 30
 
     def __init__(self, worlds: int = 256, risks: int = 20) -> None:
         self.worlds, self.risks = worlds, risks

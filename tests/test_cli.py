@@ -185,7 +185,23 @@ def test_knobs_register_and_diff(small: str, tmp_path: Path) -> None:
     assert only
     assert all(row["name"].startswith("lines.") for row in only)
     assert "price_war" in run("register", small)[0]
-    assert [row["risk"] for row in json.loads(run("register", small, "--json")[0])] == ["price_war"]
+    assert "price_war" in run("register", small, "--risks")[0]
+    found = json.loads(run("register", small, "--json")[0])
+    assert list(found) == ["plan", "assumption", "none", "risks"]
+    assert [row["risk"] for row in found["risks"]] == ["price_war"]
+    assert [row["name"] for row in found["plan"]] == ["plan.target"]
+    assert [row["name"] for row in found["assumption"]] == ["risks.price_war.probability"]
+    assert found["assumption"][0] | {"value": None} == {
+        "name": "risks.price_war.probability", "value": None, "unit": "1", "kind": "uncertain",
+        "source": "assumption: two rivals", "note": None,
+    }  # fmt: skip
+    unsourced = [row["name"] for row in found["none"]]
+    assert {"streams.shop.baseline", "risks.price_war.duration"} <= set(unsourced)
+    # parameters stand in their distribution's row
+    assert "risks.price_war.duration.pert.1" not in unsourced
+    counted = len(found["plan"]) + len(found["assumption"]) + len(found["none"])
+    assert run("register", small)[0].startswith(f"{counted} numbers: 1 from the plan (")
+    assert list(json.loads(run("register", small, "--risks", "--json")[0])) == ["risks"]
 
     other = tmp_path / "other.toml"
     other.write_text('extends = "small.toml"\n[plan]\ntarget = 90e6\n[streams.shop]\ngrowth = 0.02\n')
@@ -243,7 +259,7 @@ def test_summary_fits_a_page(worlds: int, risks: int) -> None:
             console.print(part)
     text = capture.get()
     lines = text.splitlines()
-    assert len(lines) <= 45
+    assert len(lines) <= 48
     assert lines[1].startswith("P(attain) 0.3123 ± 0.0005 (sampling), ")
     assert ("0.12 to 0.55 across worlds" in text) == (worlds > 1)
     assert "contingency" in text

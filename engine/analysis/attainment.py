@@ -1,8 +1,9 @@
 """forecast(): how likely the plan is, month by month, with error bars; keeps summaries, not paths."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,19 +14,75 @@ from engine.analysis import estimates
 from engine.analysis.estimates import Estimate, Moments
 from engine.errors import SimulationError
 from engine.kernels import jit, layout, reduce
-from engine.scenario import arrays
+from engine.scenario import arrays, knobs
 from engine.scenario.model import Scenario
-from engine.scenario.worlds import central
+from engine.scenario.volume import plan_shares
+from engine.scenario.worlds import central, parameters_of
 from engine.simulation import Chunk, Run
 
-LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
+LEVELS = np.array([0.05, 0.1, 0.5, 0.9, 0.95])
 FAN_LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 CURVE_LEVELS = np.round(np.linspace(0.001, 0.999, 999), 3)
+STATUS = ("green", "yellow", "red")
 _FAN_PATHS = 100_000
-_GIB = 2**30
 _MAX_PATHS = 2_000_000_000
 
 Progress = Callable[[int, int], None]
+
+
+class _Groups:
+    """Groups of the kernel's output rows under names; a group of several rows is their sum, or whether all say yes."""
+
+    def __init__(self, named: dict[str, Sequence[Sequence[int]]], start: int = 0) -> None:
+        groups = [group for part in named.values() for group in part]
+        self.source = np.array([row for group in groups for row in group], np.int64)
+        self.bounds = np.cumsum([0, *map(len, groups)], dtype=np.int64)
+        self.count = len(groups)
+        ends = start + np.cumsum([len(part) for part in named.values()])
+        self.part = {
+            name: slice(int(end) - len(part), int(end)) for (name, part), end in zip(named.items(), ends, strict=True)
+        }
+
+
+class _Rows:
+    """What is summed over paths, and which row of the estimates holds it."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        value, flag = arrays.result_rows(scenario)
+        self.months = scenario.plan.months
+        self.revenue = value.revenue
+        self.needs = slice(value.fund_need, value.fund_need + len(scenario.funds))
+        self.monthly = slice(value.monthly_revenue, value.monthly_revenue + self.months)
+        streams = [s.labels.get("channel") for s in scenario.streams.values()]
+        self.channels = list(dict.fromkeys(c for c in streams if c is not None))
+
+        def each(start: int, count: int) -> list[list[int]]:
+            return [[start + j] for j in range(count)]
+
+        year = (value.revenue, value.gross_margin, value.contribution, value.incentive_cost, value.deferred_out)
+        self.values = _Groups({
+            "year": [[row] for row in year],
+            "month": each(value.monthly_revenue, self.months),
+            "stream": each(value.stream_revenue, len(streams)),
+            "channel": [[value.stream_revenue + i for i, of in enumerate(streams) if of == c] for c in self.channels],
+            "loss": each(value.loss, len(scenario.risks)),
+            "need": each(value.fund_need, len(scenario.funds)),
+            "customers": each(value.customers, sum(s.customers is not None for s in scenario.streams.values())),
+        })  # fmt: skip
+        met = each(flag.target_met, len(scenario.targets) + 1)
+        self.flags = _Groups({
+            "exhausted": each(flag.fund_exhausted, len(scenario.funds)),
+            "acted": each(flag.acted, len(scenario.review.levels)),
+            "met": met,
+            "all": [[row for (row,) in met]],
+            "status": each(flag.status, self.months),
+        }, start=self.values.count)  # fmt: skip
+        self.part = self.values.part | self.flags.part
+        # the months' status, 0 to 2, is summed as such; the shares of the three colours follow from the sums
+        first = self.part["status"].start
+        for status in STATUS:
+            self.part[status] = slice(first, first + self.months)
+            first += self.months
 
 
 @dataclass
@@ -33,102 +90,80 @@ class _Tally:
     """Running sums over chunks, by row and cell; the year's revenue and fund needs are kept path by path."""
 
     run: Run
-    shift: np.ndarray | None = None
+    rows: _Rows
+    shift: np.ndarray = field(init=False)
     total: np.ndarray = field(init=False)
     square: np.ndarray = field(init=False)
-    seen: np.ndarray = field(init=False)
-    revenue: list[list[np.ndarray]] = field(init=False)
-    need: list[list[np.ndarray]] = field(init=False)
-    fan: list[np.ndarray] = field(default_factory=list)
+    flag_total: np.ndarray = field(init=False)
+    flag_square: np.ndarray = field(init=False)
+    paths: int = 0  # of a cell, so far
+    first: int = 0  # path at which the present round begins
+    kept: list[np.ndarray] = field(default_factory=list)  # a round each: (1 + funds, cells, paths)
+    fan: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         cells = len(self.run.worlds)
-        self.seen = np.zeros(cells, np.int64)
-        self.revenue = [[] for _ in range(cells)]
-        self.need = [[] for _ in range(cells)]
+        self.shift, self.total, self.square = np.zeros((3, self.rows.values.count, cells))
+        self.flag_total, self.flag_square = np.zeros((2, self.rows.flags.count, cells), np.int64)
+        wanted = min(self.run.paths_per_world, max(1, _FAN_PATHS // cells))
+        self.fan = np.empty((self.rows.months, cells, wanted))
 
-    def add(self, chunk: Chunk, rows: np.ndarray, out: layout.Outputs) -> None:
-        """Add one chunk, `rows` being its summarised rows, shape (rows, cells * paths)."""
+    def begin(self, paths: int) -> None:
+        """Make room for a round of so many paths of each cell."""
+        self.first = self.paths
+        self.paths += paths
+        self.kept.append(np.empty((1 + len(self.run.scenario.funds), len(self.run.worlds), paths)))
+
+    def add(self, chunk: Chunk, out: layout.Outputs) -> None:
+        """Add one chunk."""
         cells, n = chunk.stop - chunk.start, chunk.n_paths
-        if self.shift is None:
-            self.shift = np.zeros((rows.shape[0], self.seen.size))
-            self.total = np.zeros_like(self.shift)
-            self.square = np.zeros_like(self.shift)
-        part = slice(chunk.start, chunk.stop)
+        part, values, flags = slice(chunk.start, chunk.stop), self.rows.values, self.rows.flags
         if chunk.path == 0:
-            self.shift[:, part] = rows[:, : cells * n : n]
-        total, square = np.ascontiguousarray(self.total[:, part]), np.ascontiguousarray(self.square[:, part])
-        reduce.add_moments(rows, cells, n, np.ascontiguousarray(self.shift[:, part]), total, square)
+            first = np.ascontiguousarray(out.values[:, ::n])[values.source]
+            self.shift[:, part] = np.add.reduceat(first, values.bounds[:-1])
+        shift, total, square = (np.ascontiguousarray(a[:, part]) for a in (self.shift, self.total, self.square))
+        reduce.add_moments(out.values, values.source, values.bounds, cells, n, shift, total, square)
         self.total[:, part], self.square[:, part] = total, square
-        self.seen[part] += n
-        self._keep(chunk, out)
+        total, square = (np.ascontiguousarray(a[:, part]) for a in (self.flag_total, self.flag_square))
+        reduce.add_counts(out.flags, flags.source, flags.bounds, cells, n, total, square)
+        self.flag_total[:, part], self.flag_square[:, part] = total, square
+        self._keep(chunk, out.values)
 
-    def _keep(self, chunk: Chunk, out: layout.Outputs) -> None:
-        n = chunk.n_paths
-        wanted = max(1, _FAN_PATHS // len(self.run.worlds))
-        for j, cell in enumerate(range(chunk.start, chunk.stop)):
-            part = slice(j * n, (j + 1) * n)
-            self.revenue[cell].append(out.revenue[part].copy())
-            self.need[cell].append(out.fund_need[:, part].copy())
-            if chunk.path < wanted:
-                some = slice(j * n, j * n + min(n, wanted - chunk.path))
-                self.fan.append(np.cumsum(out.monthly_revenue[:, some], axis=0))
-
-    @property
-    def paths(self) -> int:
-        """Paths of a cell so far."""
-        return int(self.seen[0])
+    def _keep(self, chunk: Chunk, values: np.ndarray) -> None:
+        cells = slice(chunk.start, chunk.stop)
+        shape = (-1, chunk.stop - chunk.start, chunk.n_paths)
+        here = slice(chunk.path - self.first, chunk.path - self.first + chunk.n_paths)
+        self.kept[-1][0, cells, here] = values[self.rows.revenue].reshape(shape)[0]
+        self.kept[-1][1:, cells, here] = values[self.rows.needs].reshape(shape)
+        some = min(chunk.n_paths, self.fan.shape[2] - chunk.path)
+        if some > 0:
+            fan = self.fan[:, cells, chunk.path : chunk.path + some]
+            np.cumsum(values[self.rows.monthly].reshape(shape)[:, :, :some], axis=0, out=fan)
 
     def moments(self) -> Moments:
         """Means and variances of every row by cell."""
-        assert self.shift is not None
-        return estimates.moments(self.paths, self.run.scrambles, self.shift, self.total, self.square)
+        scrambles = self.run.scrambles
+        found = estimates.moments(self.paths, scrambles, self.shift, self.total, self.square)
+        flags = estimates.counts(self.paths, scrambles, *self._shares())
+        mean = np.concatenate([found.mean, flags.mean])
+        return Moments(self.paths, scrambles, mean, np.concatenate([found.variance, flags.variance]))
 
-    def kept(self) -> tuple[np.ndarray, np.ndarray]:
-        """Revenue (cells, paths) and fund needs (funds, cells, paths)."""
-        revenue = np.stack([np.concatenate(parts) for parts in self.revenue])
-        need = np.stack([np.concatenate(parts, axis=1) for parts in self.need], axis=1)
-        return revenue, need
+    def _shares(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sums of the flags and of their squares, the status of a month turned into a flag for each colour.
 
+        With n1 yellow and n2 red paths the sum is n1 + 2 n2 and that of the squares n1 + 4 n2.
+        """
+        first = self.rows.part["status"].start - self.rows.values.count
+        total, square = self.flag_total[first:], self.flag_square[first:]
+        yellow, red = 2 * total - square, (square - total) // 2
+        colours = np.concatenate([self.paths - yellow - red, yellow, red])
+        return np.concatenate([self.flag_total[:first], colours]), np.concatenate([self.flag_square[:first], colours])
 
-class _Rows:
-    """Which row of the tally holds what."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        self.channels = list(dict.fromkeys(s.labels["channel"] for s in scenario.streams.values() if "channel" in s.labels))
-        streams = list(scenario.streams)
-        self.members = [
-            [i for i, s in enumerate(streams) if scenario.streams[s].labels.get("channel") == c] for c in self.channels
-        ]
-        sizes = {
-            "year": 5, "month": scenario.plan.months, "stream": len(streams), "channel": len(self.channels),
-            "loss": len(scenario.risks), "need": len(scenario.funds), "exhausted": len(scenario.funds),
-            "customers": sum(s.customers is not None for s in scenario.streams.values()),
-            "acted": len(scenario.review.levels), "met": len(scenario.targets) + 1, "all": 1,
-            "response_cost": len(scenario.risks), "balance": len(scenario.funds), "status": 3 * scenario.plan.months,
-        }  # fmt: skip
-        ends = np.cumsum(list(sizes.values()))
-        self.part = {name: slice(int(e) - n, int(e)) for (name, n), e in zip(sizes.items(), ends, strict=True)}
-        self.count = int(ends[-1])
-
-    def fill(self, out: layout.Outputs, rows: np.ndarray) -> None:
-        """Copy the outputs of a chunk into the rows of the tally."""
-        part = self.part
-        for j, name in enumerate(("revenue", "gross_margin", "contribution", "incentive_cost", "deferred_out")):
-            rows[part["year"].start + j] = getattr(out, name)
-        for name, source in (
-            ("month", out.monthly_revenue), ("stream", out.stream_revenue), ("loss", out.loss), ("need", out.fund_need),
-            ("exhausted", out.fund_exhausted), ("customers", out.customers), ("acted", out.acted), ("met", out.target_met),
-            ("response_cost", out.response_cost), ("balance", out.fund_balance),
-        ):  # fmt: skip
-            rows[part[name]] = source
-        for j, members in enumerate(self.members):
-            np.add.reduce(out.stream_revenue[members], axis=0, out=rows[part["channel"].start + j])
-        rows[part["all"].start] = out.target_met.all(axis=0)
-        months = out.status.shape[0]
-        for status in range(3):
-            start = part["status"].start + status * months
-            rows[start : start + months] = out.status == status
+    def quantiles(self, kind: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """All paths' revenue (kind 0) or need of a fund (1, ...) in order, quantiles, and their errors."""
+        parts = [kept[kind] for kept in self.kept]
+        ordered = estimates.ordered(parts)
+        return ordered, *estimates.quantiles(parts, self.run.scrambles, LEVELS, ordered)
 
 
 @dataclass(frozen=True)
@@ -138,13 +173,11 @@ class Forecast:
     scenario: Scenario
     run: Run
     paths: int
-    estimate: Estimate
     moments: Moments
     rows: _Rows
-    revenue: np.ndarray
-    need: np.ndarray
-    plan_monthly: list[float]
-    fan: xr.Dataset
+    quantiles: list[tuple[np.ndarray, ...]]  # values and errors: of revenue, then of the need of each fund
+    curve_values: np.ndarray
+    fan_paths: np.ndarray  # cumulative revenue, (months, paths)
     timing: dict[str, float]
 
     @property
@@ -157,28 +190,48 @@ class Forecast:
 
     @property
     def target(self) -> float:
+        """Target of the plan; the mean across worlds where it is uncertain."""
         at = self.run.worlds.values.get("plan.target")
         return float(np.mean(at)) if at is not None else float(self.scenario.plan.target.value or 0.0)
+
+    @property
+    def plan_monthly(self) -> list[float]:
+        """Planned revenue of each month."""
+        return [float(v) for v in plan_shares(self.scenario)[0] * self.target]
+
+    @property
+    def lags(self) -> list[float]:
+        """Lags of the review levels, uncertain ones at their central value."""
+        return [float(level.lag.central()) for level in self.scenario.review.levels]
+
+    @property
+    def uncertain(self) -> int:
+        """How many numbers of the scenario are drawn once a world."""
+        return len(knobs.uncertain(self.scenario))
 
     @property
     def months(self) -> list[str]:
         return [str(m)[:7] for m in simulation.months(self.scenario)]
 
+    @cached_property
+    def estimate(self) -> Estimate:
+        """Means over all paths with their errors, a row each."""
+        return estimates.estimate(self.moments)
+
     @property
     def optimism(self) -> dict[str, float]:
-        """Mean effectiveness of the lines whose mean is not 1: above 1 the plan is pessimistic of itself, below optimistic."""
+        """Mean effectiveness of the lines whose mean is not 1: where it is below 1 the plan is too optimistic."""
         found = {}
         middle = central(self.scenario).values
         for name, line in self.scenario.lines.items():
             knob = f"lines.{name}.effectiveness"
             if line.response is None:
                 continue
-            if line.effectiveness.distribution is None:
-                mean = float(line.effectiveness.value or 0.0)
+            quantity = line.effectiveness
+            if quantity.distribution is None:
+                mean = float(quantity.value or 0.0)
             else:
-                from engine.scenario.worlds import parameters_of
-
-                mean = float(np.mean(line.effectiveness.distribution.mean(parameters_of(knob, line.effectiveness, middle))))
+                mean = float(np.mean(quantity.distribution.mean(parameters_of(knob, quantity, middle))))
             if abs(mean - 1.0) > 1e-9:
                 found[name] = mean
         return found
@@ -186,50 +239,67 @@ class Forecast:
     @property
     def curve(self) -> xr.Dataset:
         """Distribution of annual revenue: a quantile per level, with the target and P(attain) as attributes."""
-        values = np.quantile(self.revenue, CURVE_LEVELS, method="inverted_cdf")
-        p = self.to_json()["p_attain"]
+        described = {"units": self.currency, "long_name": "revenue of the horizon"}
         return xr.Dataset(
-            {"revenue": ("quantile", values, {"units": self.currency, "long_name": "revenue of the horizon"})},
+            {"revenue": ("quantile", self.curve_values, described)},
             {"quantile": CURVE_LEVELS},
-            {"target": self.target, "currency": self.currency, "scenario": self.scenario_name, **{f"p_{k}": v for k, v in p.items()}},
-        )
+            {
+                "target": self.target, "currency": self.currency, "scenario": self.scenario_name, "paths": self.paths,
+                "worlds": self.run.n_worlds, **{f"p_{k}": v for k, v in self.p_attain().items()},
+            },
+        )  # fmt: skip
+
+    @property
+    def fan(self) -> xr.Dataset:
+        """Quantiles of cumulative revenue by month, with the plan and the review's lags."""
+        money = {"units": self.currency}
+        values = np.quantile(self.fan_paths, FAN_LEVELS, axis=1)
+        return xr.Dataset(
+            {
+                "cumulative": (("quantile", "month"), values, money | {"long_name": "cumulative revenue"}),
+                "plan": ("month", np.cumsum(self.plan_monthly), money | {"long_name": "cumulative plan"}),
+            },
+            {"quantile": list(FAN_LEVELS), "month": simulation.months(self.scenario)},
+            {
+                "scenario": self.scenario_name, "currency": self.currency, "paths": self.fan_paths.shape[1],
+                "lags": self.lags,
+            },
+        )  # fmt: skip
 
     def pair(self, part: str, index: int = 0) -> dict[str, float]:
         """Mean and standard error of one row."""
         row = self.rows.part[part].start + index
         return {"mean": float(self.estimate.mean[row]), "se": float(self.estimate.se[row])}
 
-    def _named(self, part: str, names: list[str]) -> dict[str, dict[str, float]]:
-        return {name: self.pair(part, j) for j, name in enumerate(names)}
+    def status(self, colour: str) -> list[dict[str, float]]:
+        """Chance that the review finds green, yellow or red at the end of each month."""
+        return [self._probability(colour, t, "p") for t in range(self.scenario.plan.months)]
 
     def p_attain(self) -> dict[str, float]:
         """P(attain) with both its uncertainties."""
         row = self.rows.part["met"].start
-        worlds = estimates.by_world(self.moments.mean[row : row + 1], self.moments.scrambles)[0]
-        sampling = estimates.sampling_variance(self.moments)[row]
-        low, high = estimates.band(worlds, sampling)
-        e = self.estimate
-        return {
-            "value": float(e.mean[row]), "se": float(e.se[row]), "se_sampling": float(e.se_sampling[row]), "lo": low, "hi": high,
-        }  # fmt: skip
+        e, m = self.estimate, self.moments
+        value = low = high = float(e.mean[row])
+        if self.run.n_worlds > 1:
+            worlds = estimates.by_world(m.mean[row : row + 1], m.scrambles)[0]
+            low, high = estimates.band(worlds, estimates.sampling_variance(m)[row])
+        return {"value": value, "se": float(e.se[row]), "se_sampling": float(e.se_sampling[row]), "lo": low, "hi": high}
 
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers, money in the plan's currency."""
         scenario = self.scenario
-        revenue = self.pair("year", 0) | {"sd": float(self.estimate.sd[0])} | self._quantiles(self.revenue)
         funds = list(scenario.funds)
         needs = self._named("need", funds)
-        for j, fund in enumerate(funds):
-            needs[fund] |= self._quantiles(self.need[j])
+        for j, fund in enumerate(funds, 1):
+            needs[fund] |= self._quantiles(j)
         clients = [n for n, s in scenario.streams.items() if s.customers is not None]
-        levels = [float(v.lag.value or 0.0) for v in scenario.review.levels]
         return {
             "scenario": self.scenario_name,
             "paths": self.paths,
             "worlds": self.run.n_worlds,
             "seed": self.run.seed,
             "p_attain": self.p_attain(),
-            "revenue": revenue,
+            "revenue": self.pair("year", 0) | {"sd": float(self.estimate.sd[0])} | self._quantiles(0),
             "monthly_revenue": [self.pair("month", t) for t in range(scenario.plan.months)],
             "revenue_by_stream": self._named("stream", list(scenario.streams)),
             "revenue_by_channel": self._named("channel", self.rows.channels),
@@ -241,18 +311,21 @@ class Forecast:
             "incentive_cost": self.pair("year", 3),
             "customers_end": self._named("customers", clients),
             "revenue_deferred_out": self.pair("year", 4),
-            "review_acted": [{"lag": lag} | self._probability("acted", j, "p") for j, lag in enumerate(levels)],
+            "review_acted": [{"lag": lag} | self._probability("acted", j, "p") for j, lag in enumerate(self.lags)],
             "targets": {n: self._probability("met", j, "p") for j, n in enumerate(arrays.target_names(scenario))},
             "p_all_targets": self._probability("all", 0, "value"),
             "timing": self.timing,
         }
 
+    def _named(self, part: str, names: list[str]) -> dict[str, dict[str, Any]]:
+        return {name: self.pair(part, j) for j, name in enumerate(names)}
+
     def _probability(self, part: str, index: int, name: str) -> dict[str, float]:
         found = self.pair(part, index)
         return {name: found["mean"], "se": found["se"]}
 
-    def _quantiles(self, cells: np.ndarray) -> dict[str, dict[str, float]]:
-        values, errors = estimates.quantiles(cells, self.run.scrambles, np.array(LEVELS))
+    def _quantiles(self, kind: int) -> dict[str, dict[str, float]]:
+        values, errors = self.quantiles[kind]
         return {
             "quantiles": {str(q): float(v) for q, v in zip(LEVELS, values, strict=True)},
             "quantiles_se": {str(q): float(e) for q, e in zip(LEVELS, errors, strict=True)},
@@ -271,6 +344,7 @@ def forecast(
     progress: Progress | None = None,
     announce: Callable[[], None] | None = None,
     chunk_paths: int = simulation.CHUNK_PATHS,
+    reserve: int = 0,
 ) -> Forecast:
     """Simulate a scenario and keep what is to be said about it.
 
@@ -279,13 +353,17 @@ def forecast(
     scenario : Scenario
     paths, worlds, seed, sampler, threads : see `engine.simulate`
     precision : float, optional
-        Run on, in rounds of `paths`, until the sampling error of P(attain) is at or below this. (0, 0.5)
+        After the first `paths` run on, in rounds of the size that the error so far asks for, until the sampling error
+        of P(attain) is at or below this. (0, 0.5)
     progress : callable, optional
         Called with the paths done and to do, after each chunk.
     announce : callable, optional
         Called when the kernels take more than a second to compile.
     chunk_paths : int, optional
         Paths at a time; changes no digit.
+    reserve : int, optional
+        Memory that the caller will need afterwards for each path: a run that would leave too little is refused before
+        it starts. [bytes]
 
     Returns
     -------
@@ -299,95 +377,91 @@ def forecast(
     started = time.perf_counter()
     simulation.check(paths, worlds, seed, sampler, threads)
     if precision is not None and not 0 < precision < 0.5:
-        raise SimulationError(f"precision: {precision} lies outside 0 to 0.5; a standard error of P(attain) is asked for")
+        raise SimulationError(f"precision: {precision} lies outside 0 to 0.5; give a standard error of P(attain)")
     jit.set_threads(threads)
     run = simulation.plan_run(scenario, paths, worlds, seed, sampler)
-    _require(run, run.n_paths)
+    rows = _Rows(scenario)
+    _require(run, run.n_paths, reserve)
     compiled = simulation.compile_kernels(run, announce)
-    rows, tally = _Rows(scenario), _Tally(run)
     simulating = time.perf_counter()
-    first = 0
-    while True:
-        _round(run, first, chunk_paths, rows, tally, progress)
-        if precision is None:
-            break
-        row = rows.part["met"].start
-        error = estimates.estimate(tally.moments()).se_sampling[row]
-        if error <= precision:
-            break
-        first = tally.paths
-        run = _next_round(run, tally, error, precision)
-    finished = time.perf_counter()
-    revenue, need = tally.kept()
-    found = tally.moments()
-    shares = arrays.plan_shares(scenario)
-    target = scenario.plan.target.value if scenario.plan.target.value is not None else central(scenario).values["plan.target"][0]
-    plan = [float(v) for v in shares[0] * float(target)]
-    timing = {"compile_s": compiled, "simulate_s": finished - simulating}
+    tally = _Tally(run, rows)
+    more: Run | None = run
+    while more is not None:
+        _round(more, tally, chunk_paths, progress)
+        more = None if precision is None else _next_round(more, tally, precision, reserve)
+    timing = {"compile_s": compiled, "simulate_s": time.perf_counter() - simulating}
+    ordered, *of_revenue = tally.quantiles(0)
+    curve = estimates.at(ordered, CURVE_LEVELS)
+    needs = [tally.quantiles(j)[1:] for j in range(1, 1 + len(scenario.funds))]
     result = Forecast(
-        scenario=scenario, run=run, paths=tally.paths * len(run.worlds), estimate=estimates.estimate(found), moments=found,
-        rows=rows, revenue=revenue, need=need, plan_monthly=plan, fan=_fan(scenario, tally, plan), timing=timing,
+        scenario=scenario, run=run, paths=tally.paths * len(run.worlds), moments=tally.moments(), rows=rows,
+        quantiles=[tuple(of_revenue), *needs], curve_values=curve, fan_paths=tally.fan.reshape(rows.months, -1),
+        timing=timing,
     )  # fmt: skip
     timing["total_s"] = time.perf_counter() - started
     return result
 
 
-def _require(run: Run, paths: int) -> None:
-    kept = 8 * (1 + len(run.scenario.funds))
-    buffers = simulation.CHUNK_PATHS * (simulation.bytes_per_path(run.scenario) + 8 * _Rows(run.scenario).count)
-    needed = int(2.5 * kept * paths) + buffers
-    simulation.require_memory(needed, f"{paths} paths", "ask for fewer paths or a larger --precision")
+def _require(run: Run, paths: int, reserve: int) -> None:
+    """Refuse so many paths in all where they, or what is to become of them, would not fit."""
+    kept = 8 * (2 + len(run.scenario.funds))  # path by path, and one of them once more while it is sorted
+    fan = 8 * _FAN_PATHS * run.scenario.plan.months
+    buffers = simulation.CHUNK_PATHS * simulation.bytes_per_path(run.scenario) + fan
+    remedy = "ask for fewer paths" if run.n_paths == paths else "ask for a larger --precision"
+    simulation.require_memory(max(kept, reserve) * paths + buffers, f"{paths:,} paths", remedy)
 
 
-def _next_round(run: Run, tally: _Tally, error: float, precision: float) -> Run:
-    """Size of the next round: what the error so far asks for, at most ten times what is done."""
-    from dataclasses import replace
+def _next_round(run: Run, tally: _Tally, precision: float, reserve: int) -> Run | None:
+    """The next round: what the error so far asks for, at most ten times what is done; None where that is nothing.
 
-    done = tally.paths
-    more = int(np.ceil(done * min(10.0, 1.05 * (error / precision) ** 2 - 1.0)))
-    more = max(reduce.BLOCK, -(-more // reduce.BLOCK) * reduce.BLOCK)
-    cells = len(run.worlds)
-    _require(run, (done + more) * cells)
-    if (done + more) * cells > _MAX_PATHS:
-        raise SimulationError(f"precision: {precision} asks for more than {_MAX_PATHS} paths; the error is {error:.2g} after {done * cells}")
+    Paths that all agree show no error; they are not enough as long as one more that does not agree would move the
+    estimate by more than the precision.
+    """
+    cells, row = len(run.worlds), tally.rows.part["met"].start
+    done = tally.paths * cells
+    error = float(estimates.estimate(tally.moments()).se_sampling[row])
+    if max(error, 1.0 / done) <= precision:
+        return None
+    needed = int(np.ceil(max(done * 1.05 * (error / precision) ** 2, 1.0 / precision)))
+    if run.scrambles == 1:  # Sobol' points may do with far fewer
+        _refuse(run, needed, done, error, precision, reserve)
+    more = -(-min(needed - done, 10 * done) // (cells * reduce.BLOCK)) * reduce.BLOCK
+    more = max(reduce.BLOCK, more)
+    _refuse(run, done + more * cells, done, error, precision, reserve)
     return replace(run, paths_per_world=more)
 
 
-def _round(run: Run, first: int, size: int, rows: _Rows, tally: _Tally, progress: Progress | None) -> None:
+def _refuse(run: Run, paths: int, done: int, error: float, precision: float, reserve: int) -> None:
+    if paths > _MAX_PATHS:
+        raise SimulationError(
+            f"precision: {precision:g} asks for some {paths:.2g} paths, more than {_MAX_PATHS:.2g}; after {done:,} "
+            f"paths the sampling error is {error:.2g}"
+        )
+    _require(run, paths, reserve)
+
+
+def _round(run: Run, tally: _Tally, size: int, progress: Progress | None) -> None:
     """Simulate paths_per_world more paths of each cell and add them to the tally."""
-    buffers: dict[int, tuple[layout.Outputs, np.ndarray]] = {}
-    done, todo = 0, run.n_paths
+    parts = list(simulation.chunks(len(run.worlds), tally.paths, run.paths_per_world, size))
+    widest = max((chunk.stop - chunk.start) * chunk.n_paths for chunk in parts)
+    buffer = simulation.allocate(run.scenario, widest)
+    tally.begin(run.paths_per_world)
+    before, done = tally.first * len(run.worlds), 0
     span, plan = None, None
-    for chunk in simulation.chunks(len(run.worlds), first, run.paths_per_world, size):
+    for chunk in parts:
         if span != (chunk.start, chunk.stop):
             span, plan = (chunk.start, chunk.stop), arrays.build(run.worlds.part(chunk.start, chunk.stop))
-        columns = (chunk.stop - chunk.start) * chunk.n_paths
-        if columns not in buffers:
-            buffers.clear()
-            buffers[columns] = (simulation.allocate(run.scenario, columns), np.empty((rows.count, columns)))
-        out, values = buffers[columns]
         assert plan is not None
+        columns = (chunk.stop - chunk.start) * chunk.n_paths
+        out = _narrow(buffer, columns)
         simulation.fill(run, chunk, plan, 0, chunk.n_paths, out)
-        rows.fill(out, values)
-        tally.add(chunk, values, out)
+        tally.add(chunk, out)
         done += columns
         if progress is not None:
-            progress(done, todo)
+            progress(before + done, before + run.n_paths)
 
 
-def _fan(scenario: Scenario, tally: _Tally, plan: list[float]) -> xr.Dataset:
-    """Quantiles of cumulative revenue by month, with the plan and the review's lags."""
-    paths = np.concatenate(tally.fan, axis=1)
-    values = np.quantile(paths, FAN_LEVELS, axis=1)
-    money = {"units": scenario.plan.currency}
-    return xr.Dataset(
-        {
-            "cumulative": (("quantile", "month"), values, money | {"long_name": "cumulative revenue"}),
-            "plan": ("month", np.cumsum(plan), money | {"long_name": "cumulative plan"}),
-        },
-        {"quantile": list(FAN_LEVELS), "month": simulation.months(scenario)},
-        {
-            "scenario": scenario.plan.name or scenario.file, "currency": scenario.plan.currency, "paths": paths.shape[1],
-            "lags": [float(level.lag.value or 0.0) for level in scenario.review.levels],
-        },
-    )  # fmt: skip
+def _narrow(buffer: layout.Outputs, columns: int) -> layout.Outputs:
+    """Outputs of fewer columns in the same memory: fresh memory for each chunk would cost time."""
+    values, flags = (a.reshape(-1)[: a.shape[0] * columns].reshape(a.shape[0], columns) for a in buffer)
+    return layout.Outputs(values, flags)

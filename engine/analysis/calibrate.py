@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.errors import ScenarioError
-from engine.scenario.arrays import expected_revenue
 from engine.scenario.model import Scenario
+from engine.scenario.volume import expected_revenue
 from engine.scenario.worlds import central, design
 
 MARGIN = 5e-4  # revenue above the target that the factor aims at: the middle of 0.01 % to 0.1 %
@@ -30,16 +30,16 @@ class Calibration:
     def to_json(self) -> dict[str, object]:
         """All figures as plain numbers."""
         return {
-            "factor": self.factor, "revenue": self.revenue, "surplus": self.surplus, "revenue_after": self.revenue_after,
-            "target": self.target, "ceilings": self.ceilings,
+            "factor": self.factor, "revenue": self.revenue, "surplus": self.surplus,
+            "revenue_after": self.revenue_after, "target": self.target, "ceilings": self.ceilings,
         }  # fmt: skip
 
 
 def ceiling_factor(scenario: Scenario, margin: float = MARGIN) -> Calibration:
     """Solve the common factor on the response ceilings that puts revenue `margin` above the target.
 
-    Revenue is that of the plan's own amounts with every risk off, no noise, level 1, E = 1, launches on time and the expected
-    number of customers.
+    Revenue is that of the plan's own amounts with every risk off, no noise, level 1, E = 1, launches on time and the
+    expected number of customers.
 
     Raises
     ------
@@ -57,8 +57,8 @@ def ceiling_factor(scenario: Scenario, margin: float = MARGIN) -> Calibration:
             ceilings[knob] = float(middle[knob][0]) if knob in middle else float(line.response.ceiling.value or 0.0)
 
     def revenue(factor: float) -> float:
-        worlds = design(scenario, {knob: np.array([factor * c]) for knob, c in ceilings.items()} or {"plan.target": np.array([target])})
-        return float(expected_revenue(worlds).sum())
+        chosen = {knob: np.array([factor * c]) for knob, c in ceilings.items()} or {"plan.target": np.array([target])}
+        return float(expected_revenue(design(scenario, chosen)).sum())
 
     goal = target * (1.0 + margin)
     if not ceilings or revenue(0.0) > goal or revenue(100.0) < goal:

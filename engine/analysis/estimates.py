@@ -1,9 +1,11 @@
 """Estimates over worlds and paths, each with its error (model section 4).
 
-A *cell* is a world, or one scramble of a world in a Sobol' run. `se` is what another set of worlds and paths would change:
-clustered by world where there are several, else the sampling error. `se_sampling` is the error at the worlds drawn.
+A *cell* is a world, or one scramble of a world in a Sobol' run. `se` is what another set of worlds and paths would
+change: clustered by world where there are several, else the sampling error. `se_sampling` is the error at the worlds
+drawn.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ import numpy as np
 class Moments(NamedTuple):
     """Sums over the paths of each cell, per row."""
 
-    count: int  # paths of a cell
+    n_paths: int  # of a cell
     scrambles: int  # cells of a world
     mean: np.ndarray  # (rows, cells)
     variance: np.ndarray  # (rows, cells) of a path, within the cell
@@ -34,15 +36,21 @@ def moments(count: int, scrambles: int, shift: np.ndarray, total: np.ndarray, sq
     return Moments(count, scrambles, shift + offset, variance)
 
 
+def counts(count: int, scrambles: int, total: np.ndarray, square: np.ndarray) -> Moments:
+    """Means and variances from exact sums of whole numbers and of their squares, shape (rows, cells)."""
+    mean = total / count
+    return Moments(count, scrambles, mean, (count * square - total * total) / float(count) ** 2)
+
+
 def by_world(cells: np.ndarray, scrambles: int) -> np.ndarray:
     """Average the scrambles of each world: (rows, cells) -> (rows, worlds)."""
     return cells.reshape(cells.shape[0], -1, scrambles).mean(axis=2)
 
 
 def sampling_variance(m: Moments) -> np.ndarray:
-    """Variance of each world's mean for the paths drawn, shape (rows, worlds); from the scrambles where there are several."""
+    """Variance of each world's mean for the paths drawn, shape (rows, worlds); from scrambles where there are any."""
     if m.scrambles == 1:
-        return m.variance / m.count
+        return m.variance / m.n_paths
     cells = m.mean.reshape(m.mean.shape[0], -1, m.scrambles)
     return cells.var(axis=2, ddof=1) / m.scrambles
 
@@ -71,7 +79,16 @@ def band(means: np.ndarray, sampling: np.ndarray, low: float = 0.05, high: float
     return float(cleaned[0]), float(cleaned[1])
 
 
-def quantiles(cells: np.ndarray, scrambles: int, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ordered(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """All numbers of all parts, smallest first."""
+    merged = np.concatenate([part.reshape(-1) for part in parts])
+    merged.sort()
+    return merged
+
+
+def quantiles(
+    parts: Sequence[np.ndarray], scrambles: int, levels: np.ndarray, in_order: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Quantiles of all paths with their standard errors.
 
     The error of the share below the quantile, clustered like any other mean, is carried over by the quantiles one such
@@ -79,26 +96,31 @@ def quantiles(cells: np.ndarray, scrambles: int, levels: np.ndarray) -> tuple[np
 
     Parameters
     ----------
-    cells : ndarray, shape (cells, paths)
+    parts : sequence of ndarray, each of shape (cells, paths)
+        The rounds of a run, which need not be of one length.
     scrambles : int
     levels : ndarray, shape (levels,)
+    in_order : ndarray, optional
+        `ordered(parts)` where it is at hand.
 
     Returns
     -------
     values, se : ndarray, shape (levels,)
     """
-    ordered = np.sort(cells, axis=None)
-    found = _at(ordered, levels)
+    everything = ordered(parts) if in_order is None else in_order
+    paths = sum(part.shape[1] for part in parts)
+    found = at(everything, levels)
     errors = np.empty_like(found)
     for j, value in enumerate(found):
-        share = (cells <= value).mean(axis=1)[None, :]
-        error = estimate(Moments(cells.shape[1], scrambles, share, share * (1 - share))).se[0]
-        low, high = _at(ordered, np.clip([levels[j] - error, levels[j] + error], 0.0, 1.0))
+        below = sum(np.count_nonzero(part <= value, axis=1) for part in parts)
+        share = (below / paths)[None, :]
+        error = estimate(Moments(paths, scrambles, share, share * (1 - share))).se[0]
+        low, high = at(everything, np.clip([levels[j] - error, levels[j] + error], 0.0, 1.0))
         errors[j] = 0.5 * (high - low)
     return found, errors
 
 
-def _at(ordered: np.ndarray, levels: np.ndarray) -> np.ndarray:
+def at(in_order: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """Smallest value whose share of the sample is at least the level."""
-    position = np.ceil(np.asarray(levels) * ordered.size - 1e-9).astype(np.int64) - 1
-    return ordered[np.clip(position, 0, ordered.size - 1)]
+    position = np.ceil(np.asarray(levels) * in_order.size - 1e-9).astype(np.int64) - 1
+    return in_order[np.clip(position, 0, in_order.size - 1)]

@@ -103,7 +103,7 @@ def _ranges(ax: Axes, ends: np.ndarray, values: np.ndarray, levels: np.ndarray) 
     for k, style in {inner: "-", 0: (0, (1.2, 1.6))}.items():
         pair = values[:, [k, -1 - k]]
         ax.plot(ends, pair, color=BLUE, lw=1.2, ls=style, zorder=3)
-        label = f"{100 * levels[k]:g} % and {100 * levels[-1 - k]:g} % quantiles"
+        label = f"{100 * (levels[-1 - k] - levels[k]):g} % of years lie between"
         handles.append(Line2D([], [], color=BLUE, lw=1.2, ls=style, label=label))
     return handles
 

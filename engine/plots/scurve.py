@@ -18,7 +18,7 @@ def scurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     dataset : xarray.Dataset
         ``revenue`` (quantile), the quantiles of annual revenue [currency]; attrs ``target`` [currency], ``p_value``
         (P(attain)), ``p_lo`` and ``p_hi`` (its band across worlds; equal with one world), ``p_se_sampling``,
-        ``currency``.
+        ``paths``, ``currency``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -40,9 +40,9 @@ def scurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         if low < high:
             ax.errorbar(
                 [target], [attain], yerr=[[max(0.0, attain - low)], [max(0.0, high - attain)]], color=VERMILION, lw=2.4,
-                capsize=6, capthick=2.0, zorder=5,
+                capsize=6, capthick=2.0, zorder=5, clip_on=False,
             )  # fmt: skip
-        ax.plot([target], [attain], "o", color=VERMILION, ms=8, mec="white", mew=1.2, zorder=6)
+        ax.plot([target], [attain], "o", color=VERMILION, ms=8, mec="white", mew=1.2, zorder=6, clip_on=False)
 
         left, right = _limits(revenue, target)
         ax.set_xlim(left, right)
@@ -52,15 +52,13 @@ def scurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         unit = f"M {attrs.get('currency', '')}".rstrip()
         ax.set_xlabel(f"Revenue of the horizon, {unit}")
         ax.set_ylabel("Chance of at least this revenue")
-        ax.set_title("How likely the target is")
-        # The curve falls from the upper left to the lower right: one of the two other corners is free.
-        upper_right = np.interp(left + 0.55 * (right - left), revenue, 1 - levels) < 0.8
+        # Words above the Axes: inside they would hide the curve, or the target's line, for some plan.
         text = _words(attrs, attain, low, high, target, unit)
-        box = {"fc": "white", "ec": GREY, "lw": 0.6, "boxstyle": "round,pad=0.5"}
-        if upper_right:
-            ax.text(0.985, 0.965, text, transform=ax.transAxes, ha="right", va="top", bbox=box, zorder=7)
-        else:
-            ax.text(0.02, 0.04, text, transform=ax.transAxes, ha="left", va="bottom", bbox=box, zorder=7)
+        ax.set_title("How likely the target is", pad=14 + 13 * text.count("\n") + 13)
+        words = ax.annotate(
+            text, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", va="bottom", color=GREY
+        )
+        words.set_in_layout(False)  # a long line would squeeze the Axes; the title's pad has made room
     return ax
 
 
@@ -72,9 +70,20 @@ def _limits(revenue: np.ndarray, target: float) -> tuple[float, float]:
 
 
 def _words(attrs: dict, attain: float, low: float, high: float, target: float, unit: str) -> str:
-    error = attrs.get("p_se_sampling")
-    sampling = "" if error is None else f" \N{PLUS-MINUS SIGN} {100 * error:.2g} pp (sampling)"
-    lines = [f"Target {target / MILLION:,.0f} {unit}", f"P(attain) {100 * attain:.1f} %{sampling}"]
+    lines = [f"Dashed: the target, {target / MILLION:,.0f} {unit}. {_chance(attrs, attain)}"]
     if low < high:
-        lines.append(f"{100 * low:.0f} % to {100 * high:.0f} % across worlds")
+        lines.append(f"Bar: {100 * low:.0f} % to {100 * high:.0f} % in 90 % of the worlds (what nobody knows)")
     return "\n".join(lines)
+
+
+def _chance(attrs: dict, attain: float) -> str:
+    """P(attain) with its sampling error; by the rule of three where all paths agreed."""
+    paths = attrs.get("paths")
+    if attain in (0.0, 1.0) and paths:
+        bound = 300.0 / paths
+        if attain == 0.0:
+            return f"P(attain): none of {paths:,} paths, at most {bound:.2g} % (95 % bound)"
+        return f"P(attain): all of {paths:,} paths, at least {100 - bound:.6g} % (95 % bound)"
+    error = attrs.get("p_se_sampling")
+    sampling = "" if error is None else f" \N{PLUS-MINUS SIGN} {100 * error:.2g} percentage points (sampling)"
+    return f"P(attain) {100 * attain:.1f} %{sampling}"

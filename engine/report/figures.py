@@ -48,7 +48,8 @@ def with_error(value: float | None, error: float | None, scale: float = 1.0, mos
     scale : float
         What both are divided by first.
     most : int
-        Decimals at most; all of them where there is no error.
+        Decimals at most; all of them where there is no error. An error of 0 is left out: it says that all paths
+        agreed, not that the figure is exact.
 
     Examples
     --------
@@ -59,7 +60,7 @@ def with_error(value: float | None, error: float | None, scale: float = 1.0, mos
     """
     if value is None or not isfinite(value):
         return MISSING
-    if error is None or not isfinite(error):
+    if error is None or not isfinite(error) or error == 0:
         return f"{value / scale:,.{most}f}"
     digits = decimals(error / scale, most)
     return f"{value / scale:,.{digits}f} {PM} {_up(error / scale, digits):,.{digits}f}"
@@ -92,9 +93,42 @@ def percent(value: float | None, digits: int = 1) -> str:
     return MISSING if value is None or not isfinite(value) else f"{100 * value:.{digits}f} %"
 
 
-def probability(figure: Mapping[str, Any], most: int = 3) -> str:
-    """A probability ``{p, se}`` or ``{value, se}`` with its error."""
-    return with_error(figure.get("p", figure.get("value")), figure.get("se"), most=most)
+def probability(figure: Mapping[str, Any], paths: int, most: int = 3) -> str:
+    """A probability ``{p, se}`` or ``{value, se}`` with its error.
+
+    Where no path or every path agreed, its bound at 95 % instead: 3 / paths, the rule of three (Hanley and
+    Lippman-Hand 1983). Rare and almost certain events get more decimals, up to 6.
+
+    Examples
+    --------
+    >>> probability({"p": 0.3123, "se": 0.0011}, paths=1_000_000)
+    '0.312 ± 0.002'
+    >>> probability({"p": 0.0, "se": 0.0}, paths=1_000_000), probability({"p": 1.0, "se": 0.0}, paths=1000)
+    ('< 0.000003', '> 0.997')
+    >>> probability({"p": 0.000004, "se": 0.000002}, paths=1_000_000)
+    '0.000004 ± 0.000002'
+    """
+    value, error = figure.get("p", figure.get("value")), figure.get("se")
+    if value is None or not isfinite(value):
+        return MISSING
+    if value in (0.0, 1.0):
+        bound, digits = rule_of_three(paths)
+        return f"< {bound:.{digits}f}" if value == 0.0 else f"> {1 - bound:.{digits}f}"
+    rare = min(value, 1 - value) < 2 * 10.0**-most
+    return with_error(value, error, most=6 if rare else most)
+
+
+def rule_of_three(paths: int) -> tuple[float, int]:
+    """Upper bound at 95 % of the chance of what none of so many paths showed, and the decimals that show it.
+
+    Examples
+    --------
+    >>> rule_of_three(1000), rule_of_three(999_936)
+    ((0.003, 3), (4e-06, 6))
+    """
+    bound = min(1.0, 3.0 / paths)
+    digits = max(0, -floor(log10(bound)))
+    return round(_up(bound, digits), digits), digits
 
 
 def plain(value: float) -> str:

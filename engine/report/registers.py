@@ -105,7 +105,91 @@ def knob_table(rows: Sequence[Row]) -> RenderableType:
 # ---------------------------------------------------------------------------------------------------------- register
 
 
-def register_rows(scenario: Scenario) -> list[Row]:
+ORIGINS = {"plan": "From the plan", "assumption": "Assumed", "none": "Without a source"}
+
+
+def assumption_rows(scenario: Scenario) -> dict[str, list[Row]]:
+    """Every number of the scenario by where it is from: ``plan``, ``assumption`` or ``none``.
+
+    Parameters of a distribution stand in their quantity's row and have none of their own, unless they have a source.
+    """
+    found: dict[str, list[Row]] = {origin: [] for origin in ORIGINS}
+    listed: set[str] = set()
+    for knob in knobs.iter_knobs(scenario):
+        quantity = knob.quantity
+        nested = knob.name in listed
+        if quantity.distribution is not None:
+            listed.update(f"{knob.name}.{suffix}" for suffix in quantity.distribution.params)
+        if nested and not quantity.source:
+            continue
+        found[quantity.origin].append(
+            {
+                "name": knob.name,
+                "value": quantity_text(quantity),
+                "unit": knob.unit,
+                "kind": knob.kind,
+                "source": quantity.source or None,
+                "note": quantity.note or None,
+            }
+        )
+    return found
+
+
+def assumption_parts(found: Mapping[str, Sequence[Row]]) -> list[RenderableType]:
+    """The register of assumptions for people: the counts, then the numbers by origin and source."""
+    counts = {origin: len(found[origin]) for origin in ORIGINS}
+    total = sum(counts.values())
+    words = [
+        f"{count} {ORIGINS[origin].lower()} ({percent(count / max(total, 1), 0)})" for origin, count in counts.items()
+    ]
+    parts: list[RenderableType] = [Text(f"{total} numbers: {', '.join(words)}")]
+    for origin, title in ORIGINS.items():
+        if not found[origin]:
+            continue
+        parts += [Text(""), Text(f"{title}: {counts[origin]}", style="bold underline")]
+        by_source: dict[str, list[Row]] = {}
+        for row in found[origin]:
+            by_source.setdefault(row["source"] or "", []).append(row)
+        for source, rows in by_source.items():
+            if source:
+                parts += [Text(""), Text(f"{source} ({len(rows)})", style="bold")]
+            parts.append(_numbers_table(_merged(rows)))
+    parts += [Text(""), Text("Risks", style="bold underline")]
+    return parts
+
+
+def _merged(rows: Sequence[Row]) -> list[Row]:
+    """Neighbours in one array with one value and one note, in one row: ``wins.4 to 6``."""
+    merged: list[Row] = []
+    for row in rows:
+        stem, _, place = row["name"].rpartition(".")
+        last = merged[-1] if merged else None
+        same = last is not None and place.isdigit() and last["stem"] == stem and int(place) == last["last"] + 1
+        if last is not None and same and (row["value"], row["note"]) == (last["value"], last["note"]):
+            last["last"] = int(place)
+            last["name"] = f"{stem}.{last['first']} to {place}"
+        else:
+            first = int(place) if place.isdigit() else -1
+            merged.append(row | {"stem": stem, "first": first, "last": first})
+    return merged
+
+
+def _numbers_table(rows: Sequence[Row]) -> RenderableType:
+    """Name, value and note; no heads, since there is one such table for each source."""
+    table = Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, 1), width=100)
+    table.add_column(no_wrap=True, min_width=34)
+    table.add_column(overflow="fold", ratio=2)
+    table.add_column(overflow="fold", ratio=3)
+    for row in rows:
+        unit = "" if row["unit"] in ("1", "") else f" {row['unit']}"
+        table.add_row(f"  {row['name']}", f"{row['value']}{unit}", row["note"] or "")
+    return table
+
+
+# ------------------------------------------------------------------------------------------------------------- risks
+
+
+def risk_rows(scenario: Scenario) -> list[Row]:
     """Every risk: level, chance, depth, length, window, exposure and response, as text, with the sources."""
     rows = []
     for name, risk in scenario.risks.items():
@@ -128,12 +212,13 @@ def register_rows(scenario: Scenario) -> list[Row]:
     return rows
 
 
-def register_table(rows: Sequence[Row]) -> RenderableType:
-    """The register for people: the gravest levels first."""
+def risk_table(rows: Sequence[Row]) -> RenderableType:
+    """The risk register for people: the gravest levels first."""
     if not rows:
         return Text("no risks")
     order = {level: place for place, level in enumerate(("red", "high", "orange", "yellow", "medium", "blue", "low"))}
     table = _table("Risk", "Level", "Chance", "Severity", "Months", "Hits", "Response")
+    table.columns[0].no_wrap = True
     for row in sorted(rows, key=lambda row: order.get(row["level"], len(order))):
         chance = row["probability"] or f"{row['rate']} a year"
         hits = ", ".join(f"{selector} {share}" for selector, share in row["exposure"].items())

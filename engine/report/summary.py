@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.figures import MILLION, PM, millions, money, percent, probability, with_error
+from engine.report.figures import MILLION, PM, millions, money, percent, probability, rule_of_three, with_error
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,12 +32,13 @@ def summary(forecast: Forecast) -> list[RenderableType]:
     right = [losses_table(figures, unit, rows=len(forecast.months) + 1)]
     lower_left = [funds_table(figures, unit), review_table(figures)]
     lower_right = [targets_table(figures)]
+    shorter = min(lower_left, lower_right, key=lambda tables: sum(table.row_count + 3 for table in tables))
+    shorter.append(money_table(figures, unit))
     parts: list[RenderableType] = [
         *headline(forecast, figures),
         quantiles_table(forecast, figures, unit),
         beside(left, right),
         beside(lower_left, lower_right),
-        money_lines(figures, unit),
         *remarks(forecast, figures),
     ]
     return parts
@@ -49,37 +50,48 @@ def headline(forecast: Forecast, figures: Figures) -> list[RenderableType]:
     worlds = "1 world" if figures["worlds"] == 1 else f"{figures['worlds']:,} worlds"
     runs = f"{figures['paths']:,} paths in {worlds}, seed {figures['seed']}"
     title = Text.assemble((forecast.scenario_name or str(figures["scenario"]), "bold"), f": {runs}")
-    sampling = with_error(attain["value"], attain["se_sampling"], most=5)
-    answer = Text.assemble((f"P(attain) {sampling}", "bold"), " (sampling)")
+    answer = Text.assemble((f"P(attain) {attain_text(attain, figures['paths'])}", "bold"), " (sampling)")
     if figures["worlds"] > 1:
-        answer.append(f", {attain['lo']:.2f} to {attain['hi']:.2f} across worlds (what we do not know)")
+        answer.append(f", {attain['lo']:.2f} to {attain['hi']:.2f} across worlds (90 % of them)")
+    elif forecast.uncertain:
+        answer.append(f", in one world: each of {forecast.uncertain} uncertain numbers at its median")
     else:
-        answer.append(", in one world: nothing uncertain was varied")
+        answer.append(", in one world: no number of the scenario is uncertain")
     revenue = figures["revenue"]
     share = percent(revenue["mean"] / forecast.target)
     mean = Text(
-        f"Revenue of {money(revenue, most=2)} M {forecast.currency} expected: {share} of the target of "
-        f"{millions(forecast.target)} M; standard deviation {millions(revenue['sd'])} M"
+        f"Expected revenue {money(revenue, most=2)} M {forecast.currency} (standard deviation "
+        f"{millions(revenue['sd'])} M), {share} of the target of {millions(forecast.target)} M"
     )
     return [title, answer, mean]
 
 
+def attain_text(attain: Figures, paths: int) -> str:
+    """P(attain) with its sampling error, or with a bound where all paths agreed."""
+    if attain["value"] not in (0.0, 1.0):
+        return with_error(attain["value"], attain["se_sampling"], most=6)
+    bound, digits = rule_of_three(paths)
+    if attain["value"] == 0.0:
+        return f"0: none of {paths:,} paths, at most {bound:.{digits}f} at 95 %"
+    return f"1: all of {paths:,} paths, at least {1 - bound:.{digits}f} at 95 %"
+
+
 def quantiles_table(forecast: Forecast, figures: Figures, unit: str) -> RenderableType:
-    """What revenue is exceeded with which chance."""
+    """What revenue falls short of with which chance."""
     revenue = figures["revenue"]
-    table = _table("")
+    table = _table("Chance of less")
     for quantile in SHOWN_QUANTILES:
         table.add_column(f"{100 * float(quantile):g} %", justify="right", no_wrap=True)
     cells = [with_error(revenue["quantiles"][q], revenue["quantiles_se"][q], MILLION, most=1) for q in SHOWN_QUANTILES]
-    table.add_row(f"Revenue, {unit}: the quantile", *cells)
+    table.add_row(f"Revenue, {unit}", *cells)
     shares = [percent(revenue["quantiles"][q] / forecast.target) for q in SHOWN_QUANTILES]
     table.add_row("of the target", *shares)
     return Padding(table, (1, 0, 0, 0))
 
 
 def months_table(forecast: Forecast, figures: Figures, unit: str) -> Table:
-    """Each month's expected revenue against the plan."""
-    table = _table(f"Month, {unit}", "Plan", "Expected", "Against plan", "Year to date")
+    """Each month's expected revenue, and how far it and the year to date are ahead of the plan."""
+    table = _table(unit, "Plan", "Expected", "Vs plan", "To date")
     planned = expected = 0.0
     for month, plan, figure in zip(forecast.months, forecast.plan_monthly, figures["monthly_revenue"], strict=True):
         planned += plan
@@ -91,10 +103,10 @@ def months_table(forecast: Forecast, figures: Figures, unit: str) -> Table:
 def losses_table(figures: Figures, unit: str, rows: int) -> Table:
     """The risks by expected loss, the smallest pooled so that the table ends with its neighbour."""
     losses = sorted(figures["loss_by_risk"].items(), key=lambda item: -item[1]["mean"])
-    table = _table("Loss by risk", unit)
+    table = _table("Loss by risk, a year", unit)
     shown = losses if len(losses) <= rows else losses[: rows - 1]
     for name, figure in shown:
-        table.add_row(_short(name), money(figure, most=2))
+        table.add_row(name, money(figure, most=2))
     rest = losses[len(shown) :]
     if rest:
         # Errors of a sum never exceed the sum of the errors.
@@ -107,10 +119,11 @@ def losses_table(figures: Figures, unit: str, rows: int) -> Table:
 
 def funds_table(figures: Figures, unit: str) -> Table:
     """What is asked of each fund, and how often it runs dry."""
-    table = _table(f"Fund, {unit}", "Needed", "95 %", "P(exhausted)")
+    table = _table(f"Fund, {unit}", "Needed", "95 % need", "P(empty)")
     for name, need in figures["fund_need"].items():
         high = with_error(need["quantiles"]["0.95"], need["quantiles_se"]["0.95"], MILLION, most=1)
-        table.add_row(_short(name), money(need), high, probability(figures["p_fund_exhausted"][name]))
+        dry = probability(figures["p_fund_exhausted"][name], figures["paths"])
+        table.add_row(name, money(need), high, dry)
     if not figures["fund_need"]:
         table.add_row("no funds", "", "", "")
     return table
@@ -118,9 +131,9 @@ def funds_table(figures: Figures, unit: str) -> Table:
 
 def review_table(figures: Figures) -> Table:
     """How often the review acts, by level."""
-    table = _table("Review: behind plan by", "P(acts)")
+    table = _table("Review acts: revenue behind plan by", "P(in the year)")
     for level in figures["review_acted"]:
-        table.add_row(f"more than {percent(level['lag'], 0)}", probability(level))
+        table.add_row(f"more than {100 * level['lag']:g} %", probability(level, figures["paths"]))
     if not figures["review_acted"]:
         table.add_row("no levels", "")
     return table
@@ -130,52 +143,71 @@ def targets_table(figures: Figures) -> Table:
     """Each target's chance, and the chance of meeting all at once."""
     table = _table("Target", "P(met)")
     for name, figure in figures["targets"].items():
-        table.add_row(_short(name), probability(figure))
+        table.add_row(name, probability(figure, figures["paths"]))
     if len(figures["targets"]) > 1:
         table.add_section()
-        table.add_row(Text("all at once", style="bold"), probability(figures["p_all_targets"]))
+        table.add_row(Text("all at once", style="bold"), probability(figures["p_all_targets"], figures["paths"]))
     return table
 
 
-def money_lines(figures: Figures, unit: str) -> RenderableType:
-    """Margin, contribution, incentives and what is still to come, in one row; then revenue by channel."""
-    names = ("gross_margin", "contribution", "incentive_cost", "revenue_deferred_out")
-    table = _table("", "Gross margin", "Contribution", "Incentive pay", "Still deferred")
-    table.add_row(unit, *(money(figures[name]) for name in names))
-    channels = figures.get("revenue_by_channel") or {}
-    customers = figures.get("customers_end") or {}
-    grid = Table.grid(padding=(0, 0))
-    grid.add_row(table)
+def money_table(figures: Figures, unit: str) -> Table:
+    """Margin, contribution, incentives and what is still to come, then the channels, with their share of revenue."""
+    table = _table(unit, "Expected", "Of revenue")
     total = figures["revenue"]["mean"]
-    if channels:
-        items = [f"{name} {money(figure)} ({percent(figure['mean'] / total, 0)})" for name, figure in channels.items()]
-        grid.add_row(Text.assemble(("By channel: ", "bold"), "; ".join(items)))
-    if customers:
-        items = [f"{name} {with_error(figure['mean'], figure['se'], most=1)}" for name, figure in customers.items()]
-        grid.add_row(Text.assemble(("Customers at the end: ", "bold"), "; ".join(items)))
-    return Padding(grid, (1, 0, 0, 0))
+    names = {
+        "Gross margin": "gross_margin", "Contribution": "contribution", "Incentive pay": "incentive_cost",
+        "Deferred beyond": "revenue_deferred_out",
+    }  # fmt: skip
+    rows = [(label, figures[name]) for label, name in names.items()]
+    for label, figure in [*rows, *(figures.get("revenue_by_channel") or {}).items()]:
+        table.add_row(label, money(figure), percent(figure["mean"] / total if total else None))
+    return table
 
 
 def remarks(forecast: Forecast, figures: Figures) -> list[RenderableType]:
-    """What has to be known to read the figures: optimism in the plan, the meaning of the errors, the time taken."""
-    parts: list[RenderableType] = []
+    """Customers, optimism in the plan, the meaning of the errors, the time taken."""
+    lines: list[RenderableType] = []
+    customers = figures.get("customers_end") or {}
+    if customers:
+        items = [f"{name} {with_error(figure['mean'], figure['se'], most=1)}" for name, figure in customers.items()]
+        lines.append(packed("Customers at the end:", items))
     if forecast.optimism:
         items = [f"{name} {_change(value, 1.0)}" for name, value in forecast.optimism.items()]
-        parts.append(
-            Text.assemble(("Spending works better or worse than planned, on average: ", "bold"), "; ".join(items))
-        )
-    parts.append(
-        Text(
-            f"{PM} is one standard error: what other paths and worlds would move. {_seconds(figures['timing'])}",
-            style="dim",
-        )
-    )
-    return [Padding(part, (1, 0, 0, 0)) if i == 0 else part for i, part in enumerate(parts)]
+        lines.append(packed("Effect of spending against plan, on average:", items))
+    lines.append(Text(f"{errors_text(figures)} {_seconds(figures['timing'])}", style="dim"))
+    return [Padding(line, (1, 0, 0, 0)) if i == 0 else line for i, line in enumerate(lines)]
+
+
+def errors_text(figures: Figures) -> str:
+    """What the errors mean."""
+    text = f"{PM} is one standard error, over paths"
+    if figures["worlds"] > 1:
+        text += " and worlds (of P(attain): over paths alone)"
+    chances = [*figures["targets"].values(), *figures["review_acted"], *figures["p_fund_exhausted"].values()]
+    if any(figure.get("p", figure.get("value")) in (0.0, 1.0) for figure in [*chances, figures["p_all_targets"]]):
+        text += "; < and > are 95 % bounds where no path, or every path, agreed"
+    return f"{text}; without {PM}: the same on all paths, or nearly."
+
+
+def packed(label: str, items: Sequence[str], width: int = 100) -> RenderableType:
+    """A label and its items, no item torn apart at the end of a line."""
+    lines, length = [f"[bold]{label}[/bold]"], len(label)
+    for j, item in enumerate(items):
+        text = item + (";" if j + 1 < len(items) else "")
+        if length + 1 + len(text) > width:
+            lines.append(f"  {text}")
+            length = 2 + len(text)
+        else:
+            lines[-1] += f" {text}"
+            length += 1 + len(text)
+    return Text.from_markup("\n".join(lines))
 
 
 def beside(left: Sequence[Table], right: Sequence[Table]) -> RenderableType:
-    """Two columns of tables."""
+    """Two columns of tables; where they are too wide the names on the right wrap."""
     grid = Table.grid(padding=(0, 3, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column()
     grid.add_row(_stack(left), _stack(right))
     return Padding(grid, (1, 0, 0, 0))
 
@@ -191,17 +223,13 @@ def _table(*columns: str) -> Table:
     """A light table: names to the left, numbers to the right."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="bold")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", no_wrap=True)
+        table.add_column(column, justify="right" if i else "left", no_wrap=i > 0, overflow="fold")
     return table
 
 
 def _change(value: float, plan: float) -> str:
     """How far ahead of the plan, in percent."""
     return "" if plan == 0 else f"{100 * (value / plan - 1):+.1f} %".replace("-", "\N{MINUS SIGN}")
-
-
-def _short(name: str, width: int = 30) -> str:
-    return name if len(name) <= width else name[: width - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _seconds(timing: Mapping[str, float | None]) -> str:
