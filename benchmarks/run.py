@@ -1,0 +1,44 @@
+"""Run the benchmarks: ``python -m benchmarks.run [CASE ...] [--scale 0.1] [--json]``.
+
+Everything is measured warm, in one run, and reported as ratios to a baseline of that run: absolute times depend on
+the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+
+from engine.dataset import versions
+
+
+def main() -> int:
+    """Run the cases that are named, all by default; the exit code says whether every bar holds."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads it
+    from benchmarks.cases import CASES
+
+    parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__.splitlines()[0])
+    parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    machine = {"cores": os.cpu_count(), "machine": platform.machine(), **versions()}
+    results = {name: CASES[name](options.scale) for name in options.cases or CASES}
+    if options.json:
+        rows = {name: [vars(f) | {"held": f.held} for f in figures] for name, figures in results.items()}
+        print(json.dumps({"machine": machine, "scale": options.scale, "cases": rows}, indent=2))
+    else:
+        print(", ".join(f"{k} {v}" for k, v in machine.items()))
+        for name, figures in results.items():
+            print(f"\n{name}: {CASES[name].__doc__}")
+            for f in figures:
+                verdict = {None: "", True: "held", False: "MISSED"}[f.held]
+                print(f"  {f.name:52s} {f.value:10.3g} {f.unit:8s} {f.bar:8s} {verdict}")
+    return 0 if all(f.held is not False for figures in results.values() for f in figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
