@@ -30,7 +30,9 @@ def _version(name: str) -> str:
         return "unknown"
 
 
-def build(arrays: Mapping[str, np.ndarray], coords: Mapping[str, Any], currency: str, attrs: Mapping[str, Any]) -> xr.Dataset:
+def build(
+    arrays: Mapping[str, np.ndarray], coords: Mapping[str, Any], currency: str, attrs: Mapping[str, Any]
+) -> xr.Dataset:
     """Assemble a Dataset of the variables that `names.VARIABLES` declares.
 
     Parameters

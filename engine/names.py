@@ -28,15 +28,25 @@ VARIABLES = {
     "lag": Variable(("world", "path", "month"), "1", "1 - cumulative revenue / cumulative plan at the month's end"),
     "status": Variable(("world", "path", "month"), "1", "0 green, 1 yellow, 2 red"),
     "revenue_by_stream": Variable(("world", "path", "stream"), CURRENCY, "revenue of the stream"),
-    "customers": Variable(("world", "path", "stream"), "count", "customers after the last month; NaN where not counted"),
-    "loss": Variable(("world", "path", "risk"), CURRENCY, "revenue lost to the risk, net of what came back; gains negative"),
+    "customers": Variable(
+        ("world", "path", "stream"), "count", "customers after the last month; NaN where not counted"
+    ),
+    "loss": Variable(
+        ("world", "path", "risk"), CURRENCY, "revenue lost to the risk, net of what came back; gains negative"
+    ),
     "response_cost": Variable(("world", "path", "risk"), CURRENCY, "money paid for the risk's response"),
     "fund_balance": Variable(("world", "path", "fund"), CURRENCY, "money left in the fund after the last month"),
-    "fund_need": Variable(("world", "path", "fund"), CURRENCY, "money asked of the fund, had it no limit within the month"),
+    "fund_need": Variable(
+        ("world", "path", "fund"), CURRENCY, "money asked of the fund, had it no limit within the month"
+    ),
     "fund_exhausted": Variable(("world", "path", "fund"), "1", "some need could not be paid in full"),
     "spend": Variable(("world", "path", "line"), CURRENCY, "spend of the line, corrective money included"),
     "review_acted": Variable(("world", "path", "level"), "1", "the review level acted at least once"),
     "target_met": Variable(("world", "path", "target"), "1", "the target was met"),
-    "monthly_revenue_by_stream": Variable(("world", "path", "month", "stream"), CURRENCY, "revenue of stream and month"),
-    "monthly_fund_balance": Variable(("world", "path", "month", "fund"), CURRENCY, "money in the fund at the month's end"),
+    "monthly_revenue_by_stream": Variable(
+        ("world", "path", "month", "stream"), CURRENCY, "revenue of stream and month"
+    ),
+    "monthly_fund_balance": Variable(
+        ("world", "path", "month", "fund"), CURRENCY, "money in the fund at the month's end"
+    ),
 }
