@@ -187,21 +187,28 @@ def test_knobs_register_and_diff(small: str, tmp_path: Path) -> None:
     assert "price_war" in run("register", small)[0]
     assert "price_war" in run("register", small, "--risks")[0]
     found = json.loads(run("register", small, "--json")[0])
-    assert list(found) == ["plan", "assumption", "none", "risks"]
+    assert list(found) == ["plan", "assumption", "none", "default", "risks"]
     assert [row["risk"] for row in found["risks"]] == ["price_war"]
     assert [row["name"] for row in found["plan"]] == ["plan.target"]
     assert [row["name"] for row in found["assumption"]] == ["risks.price_war.probability"]
-    assert found["assumption"][0] | {"value": None} == {
-        "name": "risks.price_war.probability", "value": None, "unit": "1", "kind": "uncertain",
+    assert found["assumption"][0] | {"value": None, "place": 0} == {
+        "place": 0, "name": "risks.price_war.probability", "value": None, "unit": "1", "kind": "uncertain",
         "source": "assumption: two rivals", "note": None,
     }  # fmt: skip
     unsourced = [row["name"] for row in found["none"]]
     assert {"streams.shop.baseline", "risks.price_war.duration"} <= set(unsourced)
-    # parameters stand in their distribution's row
+    # parameters stand in their distribution's row, defaults apart
     assert "risks.price_war.duration.pert.1" not in unsourced
+    assert "streams.shop.growth" not in unsourced
+    assert "streams.shop.growth" in [row["name"] for row in found["default"]]
     counted = len(found["plan"]) + len(found["assumption"]) + len(found["none"])
-    assert run("register", small)[0].startswith(f"{counted} numbers: 1 from the plan (")
+    assert run("register", small)[0].startswith(f"{counted} quantities: 1 from the plan (")
     assert list(json.loads(run("register", small, "--risks", "--json")[0])) == ["risks"]
+    # a parameter has its distribution's source, a default none
+    sources = {row["name"]: (row["origin"], row["source"]) for row in rows}
+    assert sources["risks.price_war.probability.uniform.2"] == ("assumption", "assumption: two rivals")
+    assert sources["risks.price_war.duration.pert.2"] == ("none", "")
+    assert sources["streams.shop.growth"] == ("default", "")
 
     other = tmp_path / "other.toml"
     other.write_text('extends = "small.toml"\n[plan]\ntarget = 90e6\n[streams.shop]\ngrowth = 0.02\n')
@@ -211,11 +218,44 @@ def test_knobs_register_and_diff(small: str, tmp_path: Path) -> None:
     assert "no difference" in run("diff", small, small)[0]
 
 
+def test_the_register_of_the_reference_can_be_read() -> None:
+    lines = run("register")[0].splitlines()
+    assert max(map(len, lines)) <= 100
+    assert len(lines) < 800
+    text = "\n".join(lines)
+    for heading in ("plan: ", "seasons: ", "streams: ", "lines: ", "risks: ", "targets: "):
+        assert f"\n{heading}" in text
+    assert sum("weights.1 to 12" in line for line in lines) == 3  # an array in a row
+    assert "severity.pert.3" in text  # a parameter with a source of its own
+    assert "probability.uniform.1" not in text
+    risks = run("register", "--risks")[0]
+    for whole in ("side:online&product:high_end 1.2", "side:offline&product:business 0.5", "regional_policy_change"):
+        assert whole in risks
+    assert max(map(len, risks.splitlines())) <= 100
+
+
+def test_selectors_and_names_break_only_at_their_marks(tmp_path: Path) -> None:
+    file = tmp_path / "long.toml"
+    label = "channel:shops_of_the_far_north&product:mass_and_light_models"
+    labels = ", ".join("{} = '{}'".format(*pair.split(":")) for pair in label.split("&"))
+    text = SMALL.replace('{ channel = "shop" }', f"{{ {labels} }}")
+    file.write_text(text.replace("severity = 0.1", f'severity = 0.1\nexposure = {{ "{label}" = 0.25 }}'))
+    for command in (["register", str(file)], ["knobs", str(file), "--match", "risks.*exposure*"]):
+        text = run(*command)[0]
+        assert max(map(len, text.splitlines())) <= 100
+        for whole in ("channel:shops_of_the_far_north", "product:mass_and_light_models"):
+            assert whole in text
+
+
 def test_schema_and_validate(small: str) -> None:
     assert "plan" in json.loads(run("schema", "--json")[0])["properties"]
     assert "severity" in run("schema")[0]
     assert json.loads(run("validate", small, "--json")[0])["valid"]
-    assert "valid" in run("validate", small)[0]
+    text = flat(run("validate", small)[0])
+    facts = json.loads(run("validate", small, "--json")[0])
+    assert facts["knobs"] == sum(facts[count] for count in ("sourced", "assumed", "unsourced", "defaults"))
+    assert (facts["sourced"], facts["assumed"]) == (1, 3)  # the distribution and both of its parameters
+    assert f"1 from the plan, 3 assumed, {facts['unsourced']} without a source, {facts['defaults']} at their" in text
 
 
 def test_calibrate_plan(small: str) -> None:

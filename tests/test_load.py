@@ -339,6 +339,33 @@ effectiveness = { mixture = [{ weight = 1, uniform = [0, 1] }] }
         knobs.read(found, "risks.war.sevrity")
 
 
+def test_a_parameter_has_the_source_of_its_quantity_unless_it_has_its_own() -> None:
+    index = knobs.index(parse(PARENT, set=["risks.war.severity.pert.3={ value = 0.3, source = 'Assumption: most' }"]))
+    expected = {
+        "risks.war.severity": ("none", ""),  # another distribution now, with no old source
+        "risks.war.severity.pert.1": ("none", ""),
+        "risks.war.severity.pert.2": ("plan", "plan 4"),
+        "risks.war.severity.pert.2.uniform.1": ("plan", "plan 4"),
+        "risks.war.severity.pert.3": ("assumption", "Assumption: most"),
+        "risks.war.probability.uniform.1": ("plan", "plan 3"),
+        "demand.level.lognormal.2": ("assumption", "assumption: ours"),
+        "risks.war.duration": ("none", ""),
+        "review.levels.2.lag.uniform.1": ("none", ""),
+        # what no file states
+        "risks.war.deferred": ("default", ""),
+        "risks.war.buffer.days": ("default", ""),
+        "risks.war.exposure.*": ("default", ""),
+        "lines.ads.response.slope": ("default", ""),
+        "demand.persistence": ("default", ""),
+    }
+    expected["review.levels.1.lag.uniform.1"] = expected.pop("review.levels.2.lag.uniform.1")
+    for name, (origin, source) in expected.items():
+        assert (index[name].origin, index[name].source) == (origin, source), name
+    whole = knobs.index(parse(PARENT))
+    assert whole["risks.war.severity.pert.1"].source == "plan 5"
+    assert whole["risks.war.severity.pert.2.uniform.2"].source == "plan 4"
+
+
 # -------------------------------------------------------------------------------------------------------- selectors
 
 
@@ -490,11 +517,59 @@ def given(node: Any, name: str = "") -> Iterator[tuple[str, Quantity]]:
             yield from given(item, f"{name}.{key}")
 
 
-def test_every_number_has_a_source_and_every_assumption_a_note(reference: Scenario) -> None:
-    stated = dict(given(reference))
-    assert len(stated) > 300
+FILES = sorted(reference_path().parent.glob("*.toml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_every_number_has_a_source_and_every_assumption_a_note(file: Path) -> None:
+    scenario = load(file)
+    stated = dict(given(scenario))
+    assert len(stated) > 200
     assert [name for name, quantity in stated.items() if quantity.origin == "none"] == []
     assert [name for name, q in stated.items() if q.origin == "assumption" and not q.note] == []
+    every = list(knobs.iter_knobs(scenario))
+    assert [knob.name for knob in every if knob.origin == "none"] == []
+    assert {knob.name for knob in every if knob.given and knob.parent is None} == {name[1:] for name in stated}
+    assert {knob.origin for knob in every} == {"plan", "assumption", "default"}
+
+
+def test_targets_are_those_of_the_plan_and_its_own_path_meets_them(reference: Scenario) -> None:
+    bounds = {
+        "q1_revenue": 250e6, "q4_revenue": 500e6, "october_revenue": 200e6,
+        "online_share_march": 0.38, "online_share_may": 0.45, "online_share_september": 0.48, "online_share": 0.50,
+        "high_end_share_august": 0.25, "high_end_share": 0.30, "gross_margin": 0.35,
+        "new_product": 100e6, "new_product_june": 30e6,
+    }  # fmt: skip
+    revenue = expected_revenue(worlds.central(reference))[0]
+    margins = np.array([stream.margin.central() for stream in reference.streams.values()])
+    names = list(reference.streams)
+    for name, bound in bounds.items():
+        target = reference.targets[name]
+        assert target.at_least is not None
+        assert target.at_least.value == bound
+        assert target.at_least.origin == "plan"
+        months = [month - 1 for month in target.months or range(1, 13)]
+        rows = [names.index(stream) for stream in selectors.select(target.where, reference.streams)]
+        reached = revenue[np.ix_(rows, months)].sum()
+        if target.measure == "margin_rate":
+            reached = (margins[rows, None] * revenue[np.ix_(rows, months)]).sum() / reached
+        elif target.of is not None:
+            reached /= revenue[:, months].sum()
+        assert reached >= bound, name
+    kept = {
+        "customers_kept": 0.90, "class_a_kept": 0.85,
+        "customers_kept_q3": 0.88**0.25, "class_a_kept_q3": 0.80**0.25,
+    }  # fmt: skip
+    for name, share in kept.items():
+        assert reference.targets[name].measure == "retention"
+        bound_kept = reference.targets[name].at_least
+        assert bound_kept is not None
+        assert bound_kept.value == pytest.approx(share, abs=1e-4)
+    assert value(reference, "targets.incentives_in_line.at_most") == 0
+    assert [value(reference, f"review.levels.{j}.lag") for j in (1, 2, 3)] == [0.05, 0.10, 0.15]
+    assert reference.incentives is not None
+    tiers = [(start.value, rate.value) for start, rate in reference.incentives.tiers]
+    assert tiers == [(0.8, 0.01), (1.0, 0.015), (1.2, 0.02)]
 
 
 def test_the_plan_believes_itself(reference: Scenario) -> None:

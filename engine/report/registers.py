@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -61,7 +62,7 @@ def quantity_text(quantity: Quantity | None) -> str:
 
 
 def knob_rows(scenario: Scenario, match: str | None = None, uncertain: bool = False) -> list[Row]:
-    """Every knob: name, value, unit, kind, origin and source.
+    """Every knob: name, value, unit, kind, origin and source; a distribution's parameter has its quantity's source.
 
     Parameters
     ----------
@@ -83,8 +84,8 @@ def knob_rows(scenario: Scenario, match: str | None = None, uncertain: bool = Fa
                 "text": quantity_text(quantity),
                 "unit": knob.unit,
                 "kind": knob.kind,
-                "origin": quantity.origin,
-                "source": quantity.source,
+                "origin": knob.origin,
+                "source": knob.source,
                 "note": quantity.note,
             }
         )
@@ -96,34 +97,42 @@ def knob_table(rows: Sequence[Row]) -> RenderableType:
     if not rows:
         return Text("no such knob")
     table = _table("Knob", "Value", "Unit", "Source")
+    table.columns[0].width = 36
     for row in rows:
         kind = {"uncertain": "once a world: ", "random": "on each path: "}.get(row["kind"], "")
-        table.add_row(row["name"], f"{kind}{row['text']}", row["unit"], row["source"] or "")
+        table.add_row(
+            Text(_wrapped(row["name"], 36)), f"{kind}{row['text']}", row["unit"], row["source"] or _default_word(row)
+        )
     return table
+
+
+def _default_word(row: Row) -> str:
+    return "default" if row["origin"] == knobs.DEFAULT else ""
 
 
 # ---------------------------------------------------------------------------------------------------------- register
 
 
-ORIGINS = {"plan": "From the plan", "assumption": "Assumed", "none": "Without a source"}
+ORIGINS = {"plan": "from the plan", "assumption": "assumed", "none": "without a source"}
+_ITEMS = ("seasons", "streams", "lines", "funds", "risks", "targets")  # tables of named items
+_NAME, _WIDE = 27, 72  # columns of a quantity's name and of the rest: with a space between them 100
+_SHORT = 60  # characters of a note that may share a row with its neighbours' in an array
 
 
 def assumption_rows(scenario: Scenario) -> dict[str, list[Row]]:
-    """Every number of the scenario by where it is from: ``plan``, ``assumption`` or ``none``.
+    """Every quantity of the scenario by where it is from: ``plan``, ``assumption``, ``none`` or ``default``.
 
     Parameters of a distribution stand in their quantity's row and have none of their own, unless they have a source.
+    ``place`` is the order of the file; a default is what no file states.
     """
-    found: dict[str, list[Row]] = {origin: [] for origin in ORIGINS}
-    listed: set[str] = set()
-    for knob in knobs.iter_knobs(scenario):
+    found: dict[str, list[Row]] = {origin: [] for origin in (*ORIGINS, knobs.DEFAULT)}
+    for place, knob in enumerate(knobs.iter_knobs(scenario), 1):
         quantity = knob.quantity
-        nested = knob.name in listed
-        if quantity.distribution is not None:
-            listed.update(f"{knob.name}.{suffix}" for suffix in quantity.distribution.params)
-        if nested and not quantity.source:
+        if knob.parent is not None and not quantity.source:
             continue
-        found[quantity.origin].append(
+        found[knob.origin].append(
             {
+                "place": place,
                 "name": knob.name,
                 "value": quantity_text(quantity),
                 "unit": knob.unit,
@@ -136,54 +145,94 @@ def assumption_rows(scenario: Scenario) -> dict[str, list[Row]]:
 
 
 def assumption_parts(found: Mapping[str, Sequence[Row]]) -> list[RenderableType]:
-    """The register of assumptions for people: the counts, then the numbers by origin and source."""
+    """The register of assumptions for people: the counts, then the quantities by table and item."""
     counts = {origin: len(found[origin]) for origin in ORIGINS}
     total = sum(counts.values())
-    words = [
-        f"{count} {ORIGINS[origin].lower()} ({percent(count / max(total, 1), 0)})" for origin, count in counts.items()
+    words = [f"{count} {ORIGINS[origin]} ({percent(count / max(total, 1), 0)})" for origin, count in counts.items()]
+    parts: list[RenderableType] = [
+        Text(
+            f"{total} quantities: {', '.join(words)}\n"
+            f"Each is a number or a whole distribution; {len(found[knobs.DEFAULT])} more are left at their default."
+        )
     ]
-    parts: list[RenderableType] = [Text(f"{total} numbers: {', '.join(words)}")]
-    for origin, title in ORIGINS.items():
-        if not found[origin]:
-            continue
-        parts += [Text(""), Text(f"{title}: {counts[origin]}", style="bold underline")]
-        by_source: dict[str, list[Row]] = {}
-        for row in found[origin]:
-            by_source.setdefault(row["source"] or "", []).append(row)
-        for source, rows in by_source.items():
-            if source:
-                parts += [Text(""), Text(f"{source} ({len(rows)})", style="bold")]
-            parts.append(_numbers_table(_merged(rows)))
+    tables: dict[str, dict[str, list[Row]]] = {}
+    for row in sorted((row | {"origin": o} for o in ORIGINS for row in found[o]), key=lambda row: row["place"]):
+        table, _, name = row["name"].partition(".")
+        item, _, field = name.partition(".") if table in _ITEMS else ("", "", name)
+        tables.setdefault(table, {}).setdefault(item, []).append(row | {"name": field})
+    for table, items in tables.items():
+        every = [row["origin"] for rows in items.values() for row in rows]
+        counted = ", ".join(f"{every.count(o)} {word}" for o, word in ORIGINS.items() if o in every)
+        parts += [Text(""), Text(f"{table}: {counted}", style="bold underline")]
+        for item, rows in items.items():
+            if item:
+                parts.append(Text(item, style="bold"))
+            parts.append(_quantities_table(_merged(rows)))
     parts += [Text(""), Text("Risks", style="bold underline")]
     return parts
 
 
 def _merged(rows: Sequence[Row]) -> list[Row]:
-    """Neighbours in one array with one value and one note, in one row: ``wins.4 to 6``."""
-    merged: list[Row] = []
+    """Neighbours in an array in one row, ``weights.1 to 12``: of one source, with notes that agree or are short."""
+    runs: list[list[Row]] = []
     for row in rows:
-        stem, _, place = row["name"].rpartition(".")
-        last = merged[-1] if merged else None
-        same = last is not None and place.isdigit() and last["stem"] == stem and int(place) == last["last"] + 1
-        if last is not None and same and (row["value"], row["note"]) == (last["value"], last["note"]):
-            last["last"] = int(place)
-            last["name"] = f"{stem}.{last['first']} to {place}"
+        before = runs[-1][-1] if runs else None
+        if before is not None and _follows(row, before):
+            runs[-1].append(row)
         else:
-            first = int(place) if place.isdigit() else -1
-            merged.append(row | {"stem": stem, "first": first, "last": first})
-    return merged
+            runs.append([row])
+    return [run[0] if len(run) == 1 else _one_row(run) for run in runs]
 
 
-def _numbers_table(rows: Sequence[Row]) -> RenderableType:
-    """Name, value and note; no heads, since there is one such table for each source."""
-    table = Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, 1), width=100)
-    table.add_column(no_wrap=True, min_width=34)
-    table.add_column(overflow="fold", ratio=2)
-    table.add_column(overflow="fold", ratio=3)
+def _follows(row: Row, before: Row) -> bool:
+    (stem, _, place), (last_stem, _, last) = (r["name"].rpartition(".") for r in (row, before))
+    if not (place.isdigit() and last.isdigit() and stem == last_stem and int(place) == int(last) + 1):
+        return False
+    short = all(len(r["note"] or "") <= _SHORT for r in (row, before))
+    return row["source"] == before["source"] and (row["note"] == before["note"] or short)
+
+
+def _one_row(run: Sequence[Row]) -> Row:
+    stem, _, first = run[0]["name"].rpartition(".")
+    last = run[-1]["name"].rpartition(".")[2]
+    notes: list[list[str]] = []  # note, first and last place
+    for row in run:
+        place, note = row["name"].rpartition(".")[2], row["note"] or ""
+        if notes and notes[-1][0] == note:
+            notes[-1][2] = place
+        else:
+            notes.append([note, place, place])
+    note = notes[0][0]
+    if len(notes) > 1:
+        note = " ".join(f"{a if a == b else f'{a} to {b}'}: {text}" for text, a, b in notes if text)
+    values = [row["value"] for row in run]
+    value = values[0] if len(set(values)) == 1 else ", ".join(values)
+    return {**run[0], "name": f"{stem}.{first} to {last}", "value": value, "note": note}
+
+
+def _quantities_table(rows: Sequence[Row]) -> RenderableType:
+    """Name; value, where from and note. No heads, since there is one such table for each item."""
+    table = Table(box=None, show_header=False, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(width=_NAME)
+    table.add_column(width=_WIDE, overflow="fold")
     for row in rows:
         unit = "" if row["unit"] in ("1", "") else f" {row['unit']}"
-        table.add_row(f"  {row['name']}", f"{row['value']}{unit}", row["note"] or "")
+        text = Text(f"{row['value']}{unit}", style="bold")
+        origin = "assumed" if row["origin"] == "assumption" else row["source"] or "no source"
+        text.append(f"  {origin}", style="not bold yellow" if row["origin"] == "assumption" else "not bold green")
+        text.append(f": {row['note']}" if row["note"] else "", style="not bold")
+        table.add_row(Text(_wrapped(row["name"], _NAME)), text)
     return table
+
+
+def _wrapped(text: str, width: int, indent: str = "  ") -> str:
+    """A dotted name or a selector in lines of at most ``width``, broken before a mark, never within a word."""
+    lines = [""]
+    for word in re.split(r"(?=[&~ ]|\.\D)", text):
+        if lines[-1].strip() and len(lines[-1]) + len(word) > width:
+            lines.append(indent)
+        lines[-1] += word.lstrip() if not lines[-1].strip() else word
+    return "\n".join(lines)
 
 
 # ------------------------------------------------------------------------------------------------------------- risks
@@ -217,24 +266,30 @@ def risk_table(rows: Sequence[Row]) -> RenderableType:
     if not rows:
         return Text("no risks")
     order = {level: place for place, level in enumerate(("red", "high", "orange", "yellow", "medium", "blue", "low"))}
-    table = _table("Risk", "Level", "Chance", "Severity", "Months", "Hits", "Response")
-    table.columns[0].no_wrap = True
+    table = _table("Risk", "What may happen", "Hits")
+    for column, width in zip(table.columns, (22, 39, 34), strict=True):
+        column.width = width
     for row in sorted(rows, key=lambda row: order.get(row["level"], len(order))):
-        chance = row["probability"] or f"{row['rate']} a year"
-        hits = ", ".join(f"{selector} {share}" for selector, share in row["exposure"].items())
-        response = row["response"] or "none"
-        level = Text(row["level"] or "", style=LEVEL_STYLES.get(row["level"] or "", ""))
+        name = Text(_wrapped(row["risk"], 22))
+        if row["level"]:
+            name.append(f"\n{row['level']}", style=LEVEL_STYLES.get(row["level"], ""))
+        chance = f"probability {row['probability']}" if row["probability"] else f"starts a year {row['rate']}"
+        window = f", months {' to '.join(row['window'])}" if row["window"] else ""
         paid = f", paid by {row['fund']}" if row["fund"] else ""
-        table.add_row(row["risk"], level, chance, row["severity"], row["duration"], hits, f"{response}{paid}")
+        lines = [
+            f"{chance}{window}",
+            f"severity {row['severity']}",
+            f"months {row['duration']}",
+            f"response {row['response'] or 'none'}{paid}",
+        ]
+        hits = "\n".join(_wrapped(f"{selector} {share}", 34) for selector, share in row["exposure"].items())
+        table.add_row(name, Text("\n".join(lines)), Text(hits))
+        table.add_section()
     return table
 
 
 def _sources(scenario: Scenario, prefix: str) -> set[str]:
-    return {
-        knob.quantity.source
-        for knob in knobs.iter_knobs(scenario)
-        if knob.name.startswith(prefix) and knob.quantity.source
-    }
+    return {knob.source for knob in knobs.iter_knobs(scenario) if knob.name.startswith(prefix) and knob.source}
 
 
 # -------------------------------------------------------------------------------------------------------------- diff
@@ -267,7 +322,7 @@ def diff_table(rows: Sequence[Row], first: str, second: str) -> RenderableType:
 def contents(scenario: Scenario) -> Row:
     """How much of what a scenario holds, and where its numbers are from."""
     every = list(knobs.iter_knobs(scenario))
-    origins = Counter(knob.quantity.origin for knob in every)
+    origins = Counter(knob.origin for knob in every)
     tables = ("streams", "lines", "funds", "risks", "targets")
     return {
         "scenario": scenario.plan.name or scenario.file,
@@ -278,6 +333,7 @@ def contents(scenario: Scenario) -> Row:
         "sourced": origins["plan"],
         "assumed": origins["assumption"],
         "unsourced": origins["none"],
+        "defaults": origins[knobs.DEFAULT],
     }
 
 
@@ -287,7 +343,8 @@ def contents_text(facts: Mapping[str, Any], file: str) -> RenderableType:
     return Text(
         f"{file} is valid: {facts['scenario']}\n{counts}\n"
         f"{facts['knobs']} numbers: {facts['sourced']} from the plan, {facts['assumed']} assumed, "
-        f"{facts['unsourced']} without a source; {facts['uncertain']} drawn once a world"
+        f"{facts['unsourced']} without a source, {facts['defaults']} at their default; "
+        f"{facts['uncertain']} drawn once a world"
     )
 
 

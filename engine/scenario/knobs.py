@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.scenario.model import ANY, CURRENCY, Part, Scenario, Spec, spec_of
 from engine.scenario.quantity import LARGEST, Quantity
 
 NUMBER, RANDOM, UNCERTAIN = "number", "random", "uncertain"
+DEFAULT = "default"
 _SHAPE_PARAMETERS = ("beta", "scipy", "mixture")  # their parameters do not all have the field's unit
 
 
@@ -31,6 +32,10 @@ class Knob:
     kind : str
         "number", "random" (drawn on every path) or "uncertain" (drawn once a world).
     currency : str
+    given : bool
+        False for a default that no file states.
+    parent : Knob, optional
+        Of a distribution's parameter: the quantity that it belongs to.
     """
 
     name: str
@@ -38,46 +43,70 @@ class Knob:
     spec: Spec
     kind: str
     currency: str
+    given: bool = True
+    parent: Knob | None = None
 
     @property
     def unit(self) -> str:
         """Unit, the plan's currency put in."""
         return self.spec.unit.replace(CURRENCY, self.currency)
 
+    @property
+    def source(self) -> str:
+        """Its own source; a distribution's parameter without one has that of the quantity it belongs to."""
+        return self._sourced.quantity.source
+
+    @property
+    def origin(self) -> str:
+        """``plan``, ``assumption`` or ``none`` by its source; ``default`` where no file states the number."""
+        return self._sourced.quantity.origin if self.given else DEFAULT
+
+    @property
+    def _sourced(self) -> Knob:
+        return self if self.quantity.source or self.parent is None else self.parent._sourced
+
 
 def iter_knobs(scenario: Scenario) -> Iterator[Knob]:
     """Every quantity of a scenario, parents before the parameters of their distributions."""
-    for name, quantity, spec in fields(scenario, ""):
-        yield from _nested(name, quantity, spec, spec.random, scenario.plan.currency)
+    for name, quantity, spec, given in fields(scenario, ""):
+        yield from _nested(Knob(name, quantity, spec, NUMBER, scenario.plan.currency, given), spec.random)
 
 
-def fields(value: Any, name: str, spec: Spec | None = None) -> Iterator[tuple[str, Quantity, Spec]]:
-    """Quantities that stand in the fields of a table, with their names and specs."""
+def fields(
+    value: Any, name: str, spec: Spec | None = None, given: bool = True
+) -> Iterator[tuple[str, Quantity, Spec, bool]]:
+    """Quantities that stand in the fields of a table, with their names and specs, and whether a file states them."""
     if isinstance(value, Quantity):
-        yield name, value, spec or ANY
+        yield name, value, spec or ANY, given
     elif isinstance(value, Part):
         for field in type(value).model_fields:
             if field != "schema_":
                 yield from fields(
-                    getattr(value, field), f"{name}.{field}" if name else field, spec_of(type(value), field)
+                    getattr(value, field),
+                    f"{name}.{field}" if name else field,
+                    spec_of(type(value), field),
+                    given and field in value.model_fields_set,
                 )
     elif isinstance(value, tuple):
         for j, item in enumerate(value, 1):
-            yield from fields(item, f"{name}.{j}", spec)
+            yield from fields(item, f"{name}.{j}", spec, given)
     elif isinstance(value, Mapping):
         for key, item in value.items():
-            yield from fields(item, f"{name}.{key}", spec)
+            yield from fields(item, f"{name}.{key}", spec, given)
 
 
-def _nested(name: str, quantity: Quantity, spec: Spec, random: bool, currency: str) -> Iterator[Knob]:
-    kind = NUMBER
-    if quantity.distribution is not None:
-        kind = RANDOM if random and quantity.per != "world" else UNCERTAIN
-    yield Knob(name, quantity, spec, kind, currency)
-    if quantity.distribution is not None:
-        unit = "1" if quantity.distribution.family in _SHAPE_PARAMETERS else spec.unit
-        for suffix, parameter in quantity.distribution.params.items():
-            yield from _nested(f"{name}.{suffix}", parameter, Spec(unit), False, currency)
+def _nested(knob: Knob, random: bool) -> Iterator[Knob]:
+    distribution = knob.quantity.distribution
+    if distribution is None:
+        yield knob
+        return
+    knob = replace(knob, kind=RANDOM if random and knob.quantity.per != "world" else UNCERTAIN)
+    yield knob
+    spec = Spec("1" if distribution.family in _SHAPE_PARAMETERS else knob.spec.unit)
+    for suffix, parameter in distribution.params.items():
+        yield from _nested(
+            replace(knob, name=f"{knob.name}.{suffix}", quantity=parameter, spec=spec, kind=NUMBER, parent=knob), False
+        )
 
 
 @lru_cache(maxsize=32)
