@@ -6,7 +6,7 @@ profiles.
 
 from engine.kernels.jit import step
 from engine.kernels.risks import NEVER, step_part
-from engine.kernels.rows import add, add_product, add_scaled, copy, fill
+from engine.kernels.rows import add, add_product, add_scaled, copy, fill, scaled, sum_listed
 
 
 @step
@@ -21,66 +21,71 @@ def cover_intervals(block, begin, end, reached, out, month, n):
 
 
 @step
-def sum_four(block, out, a, b, c, d, fresh, n):
-    """out (+)= a + b + c + d"""
-    if fresh:
-        for p in range(n):
-            block[out, p] = ((block[a, p] + block[b, p]) + block[c, p]) + block[d, p]
-    else:
-        for p in range(n):
-            block[out, p] = (((block[out, p] + block[a, p]) + block[b, p]) + block[c, p]) + block[d, p]
+def group_row(whole, at, u, source, sums):
+    """Row that holds the sum over a group's profiles: the profile's own row where there is one."""
+    first = whole[at.group_ptr + u]
+    return source + whole[at.group_profile + first] if whole[at.group_ptr + u + 1] - first == 1 else sums + u
 
 
 @step
-def sum_profiles(whole, at, row, block, c, source, out, n):
-    """Row that holds the sum over a class's profiles: the profile's own row where there is one, else `out`."""
-    first, last = whole[at.class_profile_ptr + c], whole[at.class_profile_ptr + c + 1]
-    if last - first == 1:
-        return source + whole[at.class_profile + first]
-    for entry in range(first, last, 4):
-        a = source + whole[at.class_profile + entry]
-        b = source + whole[at.class_profile + entry + 1] if entry + 1 < last else row.zero
-        d = source + whole[at.class_profile + entry + 2] if entry + 2 < last else row.zero
-        e = source + whole[at.class_profile + entry + 3] if entry + 3 < last else row.zero
-        sum_four(block, out, a, b, d, e, entry == first, n)
-    return out
+def sum_groups(whole, at, row, block, source, sums, n):
+    """Sum the rows of profiles over every group of more than one."""
+    for u in range(at.groups):
+        first, last = at.group_profile + whole[at.group_ptr + u], at.group_profile + whole[at.group_ptr + u + 1]
+        if last - first > 1:
+            sum_listed(whole, first, last, source, row.zero, block, sums + u, n)
 
 
 @step
-def add_stake(block, exposure, severity, base, out, fresh, n):
-    """out (+)= Y0 min(1, exposure S)"""
-    if fresh:
-        for p in range(n):
-            depth = exposure * block[severity, p]
-            block[out, p] = block[base, p] * (depth if depth < 1.0 else 1.0)
-    else:
-        for p in range(n):
-            depth = exposure * block[severity, p]
-            block[out, p] += block[base, p] * (depth if depth < 1.0 else 1.0)
-
-
-@step
-def add_protected(block, stake, answered, effectiveness, out, n):
-    """out += stake oR min(m, 1)"""
+def add_protected(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, effectiveness, out, n):
+    """out += sum of Y0 min(1, exposure S) over four classes, times oR min(m, 1): revenue that the response protects."""
     for p in range(n):
+        s = block[severity, p]
+        d1, d2, d3, d4 = x1 * s, x2 * s, x3 * s, x4 * s
+        stake = block[b1, p] * (d1 if d1 < 1.0 else 1.0) + block[b2, p] * (d2 if d2 < 1.0 else 1.0)
+        stake = stake + block[b3, p] * (d3 if d3 < 1.0 else 1.0) + block[b4, p] * (d4 if d4 < 1.0 else 1.0)
         m = block[effectiveness, p] if block[effectiveness, p] < 1.0 else 1.0
-        block[out, p] += block[stake, p] * block[answered, p] * m
+        block[out, p] += stake * (block[answered, p] * m)
+
+
+@step
+def protect_classes(number, whole, at, row, block, r, o, out, n):
+    """Add what the response to one occurrence protects, four classes at a time."""
+    first, last = whole[at.class_ptr + r], whole[at.class_ptr + r + 1]
+    for c in range(first, last, 4):
+        b1 = group_row(whole, at, whole[at.class_group + c], row.base, row.group_base)
+        x1, x2, x3, x4 = number[at.exposure + c], 0.0, 0.0, 0.0
+        b2, b3, b4 = row.zero, row.zero, row.zero
+        if c + 1 < last:
+            x2, b2 = (
+                number[at.exposure + c + 1],
+                group_row(whole, at, whole[at.class_group + c + 1], row.base, row.group_base),
+            )
+        if c + 2 < last:
+            x3, b3 = (
+                number[at.exposure + c + 2],
+                group_row(whole, at, whole[at.class_group + c + 2], row.base, row.group_base),
+            )
+        if c + 3 < last:
+            x4, b4 = (
+                number[at.exposure + c + 3],
+                group_row(whole, at, whole[at.class_group + c + 3], row.base, row.group_base),
+            )
+        add_protected(
+            block, x1, x2, x3, x4, b1, b2, b3, b4, row.severity + o, row.answered + o, row.effectiveness + o, out, n
+        )  # fmt: skip
 
 
 @step
 def need_row(number, whole, at, row, block, mark, marks, span, r, month, n):
     """Money that the response of risk r asks for this month."""
-    out, stake = row.need + r, row.work
+    out = row.need + r
     fill(block, out, 0.0, n)
     ratio, monthly = number[at.cost_ratio + r], number[at.cost_month + r]
     if ratio > 0.0:
-        first, last = whole[at.class_ptr + r], whole[at.class_ptr + r + 1]
         for o in range(whole[at.first + r], whole[at.first + r + 1]):
             if mark[marks.open + o]:
-                for c in range(first, last):
-                    base = sum_profiles(whole, at, row, block, c, row.base, row.work + 1, n)
-                    add_stake(block, number[at.exposure + c], row.severity + o, base, stake, c == first, n)
-                add_protected(block, stake, row.answered + o, row.effectiveness + o, out, n)
+                protect_classes(number, whole, at, row, block, r, o, out, n)
         for p in range(n):
             value = ratio * block[out, p]
             block[out, p] = value if value > 0.0 else 0.0
@@ -179,6 +184,7 @@ def sum_bases(whole, at, row, block, n):
 def respond(number, whole, at, row, funds, value, exhausted, block, mark, marks, span, month, n):
     """Needs of the responses, what the funds cover of them, and the hits that are left."""
     sum_bases(whole, at, row, block, n)
+    sum_groups(whole, at, row, block, row.base, row.group_base, n)
     for f in range(funds):
         fill(block, row.fund_need + f, 0.0, n)
     for r in range(at.risks):
@@ -261,21 +267,23 @@ def split(block, hit, loss, gain, n):
 
 
 @step
-def share_row(block, kept, total, share, n):
-    """Share of Y0 lost per unit of hit: losses share 1 - prod(1 - hit) in proportion to hit."""
+def share_row(block, kept, total, base, share, lost, n):
+    """Share of Y0 lost per unit of hit, and Y0 times it: losses share 1 - prod(1 - hit) in proportion to hit."""
     for p in range(n):
         whole = block[total, p]
         share_of = (1.0 - block[kept, p]) / (whole if whole > 0.0 else 1.0)
-        block[share, p] = share_of if whole > 0.0 else 0.0
+        share_of = share_of if whole > 0.0 else 0.0
+        block[share, p] = share_of
+        block[lost, p] = block[base, p] * share_of
 
 
 @step
-def gain_row(block, kept, gained, total_gain, share, n):
-    """Share of Y0 gained per unit of (negative) hit: gains act on what is left; `kept` becomes the factor of Y0."""
+def gain_row(block, kept, gained, total_gain, base, gain, n):
+    """Y0 gained per unit of (negative) hit: gains act on what is left; `kept` becomes the factor of Y0."""
     for p in range(n):
         whole = block[total_gain, p]
         share_of = block[kept, p] * (1.0 - block[gained, p]) / (whole if whole < 0.0 else 1.0)
-        block[share, p] = share_of if whole < 0.0 else 0.0
+        block[gain, p] = block[base, p] * (share_of if whole < 0.0 else 0.0)
     for p in range(n):
         block[kept, p] *= block[gained, p]
 
@@ -308,34 +316,44 @@ def combine_profile(whole, at, row, block, mark, marks, g, n):
         combine_four(block, a, b, c, d, kept, total, not found, n)
         found = True
     if found:
-        share_row(block, kept, total, row.share + g, n)
+        share_row(block, kept, total, row.base + g, row.share + g, row.lost_base + g, n)
     if signed:
-        gain_row(block, kept, gained, total_gain, row.gain + g, n)
-    elif found:
-        fill(block, row.gain + g, 0.0, n)
+        gain_row(block, kept, gained, total_gain, row.base + g, row.gain_base + g, n)
+    else:
+        mark[marks.gainless + g] = 1
     return found
 
 
 @step
-def attribute(block, hit, per_hit, loss, n):
-    """loss += hit times the revenue lost per unit of hit"""
+def attribute_four(block, h1, h2, h3, h4, f1, f2, f3, f4, loss, n):
+    """loss += hit times Y0 lost per unit of hit, for four classes"""
     for p in range(n):
-        block[loss, p] += block[hit, p] * block[per_hit, p]
+        so_far = (block[loss, p] + block[h1, p] * block[f1, p]) + block[h2, p] * block[f2, p]
+        block[loss, p] = (so_far + block[h3, p] * block[f3, p]) + block[h4, p] * block[f4, p]
 
 
 @step
 def attribute_signed(block, hit, per_hit, per_gain, loss, n):
-    """As `attribute`, gains as negative losses."""
+    """As `attribute_four` for one class, gains as negative losses."""
     for p in range(n):
         lost, gained = block[per_hit, p], block[per_gain, p]
         block[loss, p] += block[hit, p] * (lost if block[hit, p] > 0.0 else gained)
 
 
 @step
-def scale(block, out, base, factor, n):
-    """out = base * factor"""
-    for p in range(n):
-        block[out, p] = block[base, p] * block[factor, p]
+def attribute_risk(whole, at, row, block, r, loss, n):
+    """Loss of one risk whose hits are no gains, four classes at a time."""
+    first, last = whole[at.class_ptr + r], whole[at.class_ptr + r + 1]
+    for c in range(first, last, 4):
+        f1 = group_row(whole, at, whole[at.class_group + c], row.lost_base, row.group_lost)
+        f2, f3, f4, h2, h3, h4 = row.zero, row.zero, row.zero, row.zero, row.zero, row.zero
+        if c + 1 < last:
+            h2, f2 = row.hit + c + 1, group_row(whole, at, whole[at.class_group + c + 1], row.lost_base, row.group_lost)
+        if c + 2 < last:
+            h3, f3 = row.hit + c + 2, group_row(whole, at, whole[at.class_group + c + 2], row.lost_base, row.group_lost)
+        if c + 3 < last:
+            h4, f4 = row.hit + c + 3, group_row(whole, at, whole[at.class_group + c + 3], row.lost_base, row.group_lost)
+        attribute_four(block, row.hit + c, h2, h3, h4, f1, f2, f3, f4, loss, n)
 
 
 @step
@@ -344,20 +362,23 @@ def attribute_risks(whole, at, row, value, block, mark, marks, n):
     signed = False
     for r in range(at.risks):
         signed = signed or (mark[marks.risk_live + r] == 1 and mark[marks.signed + r] == 1)
-    for g in range(at.profiles):
-        scale(block, row.lost_base + g, row.base + g, row.share + g, n)
-        if signed:
-            scale(block, row.gain_base + g, row.base + g, row.gain + g, n)
-    for c in range(at.classes):
-        r = whole[at.class_risk + c]
+    sum_groups(whole, at, row, block, row.lost_base, row.group_lost, n)
+    if signed:
+        for g in range(at.profiles):
+            if mark[marks.gainless + g]:
+                fill(block, row.gain_base + g, 0.0, n)
+        sum_groups(whole, at, row, block, row.gain_base, row.group_gain, n)
+    for r in range(at.risks):
         if mark[marks.risk_live + r] == 0:
             continue
-        per_hit = sum_profiles(whole, at, row, block, c, row.lost_base, row.work, n)
-        if mark[marks.signed + r]:
-            per_gain = sum_profiles(whole, at, row, block, c, row.gain_base, row.work + 1, n)
+        if mark[marks.signed + r] == 0:
+            attribute_risk(whole, at, row, block, r, value.loss + r, n)
+            continue
+        for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
+            u = whole[at.class_group + c]
+            per_hit = group_row(whole, at, u, row.lost_base, row.group_lost)
+            per_gain = group_row(whole, at, u, row.gain_base, row.group_gain)
             attribute_signed(block, row.hit + c, per_hit, per_gain, value.loss + r, n)
-        else:
-            attribute(block, row.hit + c, per_hit, value.loss + r, n)
 
 
 @step
@@ -396,11 +417,25 @@ def erode(number, whole, at, row, block, mark, marks, g, n):
         r = whole[at.class_risk + c]
         factor = number[at.margin_loss + r] * min(max(number[at.exposure + c], 0.0), 1.0)
         if mark[marks.risk_live + r] and factor != 0.0:
-            if not found:
-                fill(block, erosion, 0.0, n)
+            if found:
+                add_scaled(block, erosion, factor, row.open_severity + r, n)
+            else:
+                scaled(block, erosion, factor, row.open_severity + r, n)
                 found = True
-            add_scaled(block, erosion, factor, row.open_severity + r, n)
     return found
+
+
+@step
+def earn(block, base, kept, y, margin, eroded, erosion, out, n):
+    """Y += Y0 kept, and the gross margin of it"""
+    if eroded:
+        for p in range(n):
+            block[y, p] += block[base, p] * block[kept, p]
+            block[out, p] = block[y, p] * (margin - block[erosion, p])
+    else:
+        for p in range(n):
+            block[y, p] += block[base, p] * block[kept, p]
+            block[out, p] = block[y, p] * margin
 
 
 @step
@@ -408,25 +443,17 @@ def sell(number, whole, at, margins, row, value, block, mark, marks, n):
     """Revenue and gross margin of every stream this month, losses by risk."""
     any_hit = False
     for g in range(at.profiles):
+        mark[marks.gainless + g] = 0
         hit = combine_profile(whole, at, row, block, mark, marks, g, n)
         if not hit:
             fill(block, row.share + g, 0.0, n)
-            fill(block, row.gain + g, 0.0, n)
+            fill(block, row.lost_base + g, 0.0, n)
         any_hit = any_hit or hit
         eroded = erode(number, whole, at, row, block, mark, marks, g, n)
         for entry in range(whole[at.profile_stream_ptr + g], whole[at.profile_stream_ptr + g + 1]):
             i = whole[at.profile_stream + entry]
-            y, margin, share = row.y + i, row.margin + i, number[margins + i]
-            if hit:
-                add_product(block, y, row.y0 + i, row.kept + g, n)
-            else:
-                add(block, y, row.y0 + i, n)
-            if eroded:
-                for p in range(n):
-                    block[margin, p] = block[y, p] * (share - block[row.work, p])
-            else:
-                for p in range(n):
-                    block[margin, p] = share * block[y, p]
+            kept = row.kept + g if hit else row.one
+            earn(block, row.y0 + i, kept, row.y + i, number[margins + i], eroded, row.work, row.margin + i, n)
     if any_hit:
         attribute_risks(whole, at, row, value, block, mark, marks, n)
         defer_losses(number, whole, at, row, block, mark, marks, n)

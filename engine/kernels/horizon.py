@@ -9,10 +9,11 @@ import numpy as np
 
 from engine.kernels import customers, demand, hits, review, risks, spend, targets
 from engine.kernels.jit import compiled, share_out, step
+from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
-from engine.kernels.rows import add, add_product, add_scaled, copy, fill
+from engine.kernels.rows import add, add_product, add_scaled, copy, fill, sum_listed
 
-LANES = 128
+LANES = 256
 
 
 @step
@@ -25,6 +26,7 @@ def _reset(number, at, block, mark, n):
         fill(block, at.row.cover + f + 1, 1.0, n)
     fill(block, at.row.cover, 1.0, n)
     fill(block, at.row.zero, 0.0, n)
+    fill(block, at.row.one, 1.0, n)
     for j in range(at.mark.size):
         mark[j] = 0
     for b in range(at.line.lines):
@@ -48,40 +50,37 @@ def _pay_incentives(number, whole, at, row, value, block, month, n):
     if at.tiers == 0:
         return
     base, rate = row.work, row.work + 1
-    fill(block, base, 0.0, n)
-    for entry in range(at.tier_stream_count):
-        add(block, base, row.y + whole[at.tier_stream + entry], n)
+    sum_listed(whole, at.tier_stream, at.tier_stream + at.tier_stream_count, row.y, row.zero, block, base, n)
     plan = number[at.plan + month]
     fill(block, rate, 0.0, n)
     for j in range(at.tiers):
         paid = number[at.tier_rate + j]
         reach = (number[at.tier_from + j] - 1e-9) * plan if plan > 0.0 else -1.0
         for p in range(n):
-            block[rate, p] = paid if block[row.month, p] >= reach else block[rate, p]
+            block[rate, p] = paid if block[row.set_revenue, p] >= reach else block[rate, p]
     add_product(block, value.incentive_cost, base, rate, n)
 
 
 @step
 def _account(number, whole, at, block, month, n):
     """Book the month: totals of the year, incentives, targets."""
-    row, value, months = at.row, at.value, at.control.months
-    fill(block, row.month, 0.0, n)
+    row, value, target, months = at.row, at.value, at.target, at.control.months
+    targets.sum_sets(whole, target, LOOK_REVENUE, row.zero, block, row.y, row.set_revenue, n)
+    targets.sum_sets(whole, target, LOOK_MARGIN, row.zero, block, row.margin, row.set_margin, n)
+    month_revenue = row.set_revenue  # the first set holds all streams
     for i in range(at.stream.streams):
-        add(block, row.month, row.y + i, n)
-        add(block, value.gross_margin, row.margin + i, n)
         add(block, value.stream_revenue + i, row.y + i, n)
         if value.streams_kept:
             copy(block, value.stream_months + month * at.stream.streams + i, row.y + i, n)
-    copy(block, value.monthly_revenue + month, row.month, n)
-    add(block, row.cumulative, row.month, n)
+    add(block, value.gross_margin, row.set_margin, n)
+    copy(block, value.monthly_revenue + month, month_revenue, n)
+    add(block, row.cumulative, month_revenue, n)
     _pay_incentives(number, whole, at.control, row, value, block, month, n)
-    targets.sum_sets(whole, at.target, block, row.y, row.set_revenue, n)
-    targets.sum_sets(whole, at.target, block, row.margin, row.set_margin, n)
     if at.stream.clients > 0:
-        targets.sum_clients(whole, at.target, at.stream.client, block, row.before, row.set_before, n)
-        targets.sum_clients(whole, at.target, at.stream.client, block, row.lost, row.set_lost, n)
-        targets.sum_clients(whole, at.target, at.stream.client, block, value.customers, row.set_after, n)
-    targets.follow(whole, at.target, row, block, months, month, n)
+        targets.sum_clients(whole, target, at.stream.client, block, row.before, row.set_before, n)
+        targets.sum_clients(whole, target, at.stream.client, block, row.lost, row.set_lost, n)
+        targets.sum_clients(whole, target, at.stream.client, block, value.customers, row.set_after, n)
+    targets.follow(whole, target, row, block, months, month, n)
 
 
 @step

@@ -7,8 +7,8 @@ counts and offsets, which a kernel passes on at no cost (a tuple of arrays is co
 every use).
 
 Fields marked (n) are offsets into a world's row of `numbers`, (i) into `whole`, (r) rows of the block, unmarked are
-counts. Letters: t month, i stream, b line, f fund, r risk, k occurrence, c class, g profile, m lift group, d random
-field, v review level, q target, s stream set. Money in the plan's currency, times in months.
+counts. Letters: t month, i stream, b line, f fund, r risk, k occurrence, c class, g profile, u group of profiles, m
+lift group, d random field, v review level, q target, s stream set. Money in the plan's currency, times in months.
 """
 
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from numpy import ndarray
 
 REVENUE, GROSS_MARGIN, MARGIN_RATE, COUNT, RETENTION, FUND_LEFT, OVERRUN = range(7)
 GREEN, YELLOW, RED = range(3)
+LOOK_REVENUE, LOOK_MARGIN, LOOK_CUSTOMERS = 1, 2, 4  # what is summed over a set of streams
 OUTSIDE = -1  # no fund: paid in full from elsewhere
 ABSENT = -1  # no such random field, line or set
 SLOTS_PER_RISK = 5  # occurs, start, severity, duration, effectiveness
@@ -126,8 +127,10 @@ class RiskAt(NamedTuple):
     class_ptr: int  # (i) r + 1
     class_risk: int  # (i) c
     signed: int  # (i) r: a hit may be a gain whatever the response does
-    class_profile_ptr: int  # (i) c + 1: profiles of a class
-    class_profile: int  # (i)
+    groups: int
+    class_group: int  # (i) c: the group of profiles that a class is made of
+    group_ptr: int  # (i) u + 1: profiles of a group
+    group_profile: int  # (i)
     profile_ptr: int  # (i) g + 1: classes of a profile
     profile_class: int  # (i)
     profile_stream_ptr: int  # (i) g + 1: streams of a profile
@@ -185,6 +188,7 @@ class TargetAt(NamedTuple):
     months: int  # (i) q x t
     last: int  # (i) q: last month looked at
     at_least: int  # (i) q
+    looks: int  # (i) s: sum of LOOK_REVENUE ... LOOK_CUSTOMERS
     set_ptr: int  # (i) s + 1
     set_stream: int  # (i)
 
@@ -248,12 +252,15 @@ class RowAt(NamedTuple):
     cover: int  # f + 1, the first all ones: money from outside
     backlog: int
     zero: int
+    one: int
     base: int  # g: Y0
+    group_base: int  # u
+    group_lost: int  # u
+    group_gain: int  # u
     kept: int  # g: factor of Y0
     share: int  # g: share of Y0 lost per unit of hit
-    gain: int  # g: share of Y0 gained per unit of hit
-    lost_base: int  # g
-    gain_base: int  # g
+    lost_base: int  # g: Y0 lost per unit of hit
+    gain_base: int  # g: Y0 gained per unit of hit
     linked: int  # members
     linked_normal: int  # members
     shock: int  # 4
@@ -269,7 +276,6 @@ class RowAt(NamedTuple):
     y0: int  # i
     y: int  # i
     margin: int  # i
-    month: int
     cumulative: int
     spoken: int  # v
     before: int  # clients
@@ -290,6 +296,7 @@ class MarkAt(NamedTuple):
     risk_live: int  # r
     signed: int  # r: a hit may be a gain
     open: int  # k
+    gainless: int  # g: no row of gains this month
     backlog_live: int
     line_live: int  # b + 1
     size: int

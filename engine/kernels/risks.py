@@ -5,8 +5,8 @@ from engine.kernels.rows import largest, smallest
 from engine.kernels.variates import exp, log, quantile_row
 
 NEVER = 1e9  # start of an occurrence that does not happen
-_GONE = 1e-16  # height below which a decay counts as over: it would be lost in the rounding of any sum
-_FADED = 37.0  # time constants after which every decay is over, exp(-37) being below _GONE
+_GONE = 1e-12  # height below which a decay counts as over: a millionth of a fen of a plan of a billion
+_FADED = 27.7  # time constants after which every decay is over, exp(-27.7) being below _GONE
 
 
 @step

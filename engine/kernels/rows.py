@@ -36,6 +36,13 @@ def add_scaled(block, row, factor, source, n):
 
 
 @step
+def scaled(block, row, factor, source, n):
+    """row = factor * source"""
+    for p in range(n):
+        block[row, p] = factor * block[source, p]
+
+
+@step
 def add_product(block, row, a, b, n):
     """row += a * b"""
     for p in range(n):
@@ -65,3 +72,27 @@ def largest(block, row, n):
     for p in range(1, n):
         value = block[row, p] if block[row, p] > value else value
     return value
+
+
+@step
+def sum_four(block, out, a, b, c, d, fresh, n):
+    """out (+)= a + b + c + d"""
+    if fresh:
+        for p in range(n):
+            block[out, p] = ((block[a, p] + block[b, p]) + block[c, p]) + block[d, p]
+    else:
+        for p in range(n):
+            block[out, p] = (((block[out, p] + block[a, p]) + block[b, p]) + block[c, p]) + block[d, p]
+
+
+@step
+def sum_listed(whole, first, last, source, zero, block, out, n):
+    """out = sum of the rows `source` + whole[first..last-1], four at a time; `zero` stands in for missing ones."""
+    if first == last:
+        fill(block, out, 0.0, n)
+    for entry in range(first, last, 4):
+        a = source + whole[entry]
+        b = source + whole[entry + 1] if entry + 1 < last else zero
+        c = source + whole[entry + 2] if entry + 2 < last else zero
+        d = source + whole[entry + 3] if entry + 3 < last else zero
+        sum_four(block, out, a, b, c, d, entry == first, n)

@@ -1,30 +1,40 @@
 """Goals of the plan, followed on each path (model 3.8)."""
 
 from engine.kernels.jit import step
-from engine.kernels.layout import COUNT, FUND_LEFT, GROSS_MARGIN, MARGIN_RATE, OVERRUN, RETENTION, REVENUE
-from engine.kernels.rows import add, copy, fill
+from engine.kernels.layout import (
+    COUNT,
+    FUND_LEFT,
+    GROSS_MARGIN,
+    LOOK_CUSTOMERS,
+    MARGIN_RATE,
+    OVERRUN,
+    RETENTION,
+    REVENUE,
+)
+from engine.kernels.rows import add, copy, fill, sum_listed
 
 TOLERANCE = 1e-9  # relative: a bound that is met to rounding is met
 
 
 @step
-def sum_sets(whole, at, block, source, out, n):
-    """Sum a month's rows of the streams over each set of streams."""
+def sum_sets(whole, at, look, zero, block, source, out, n):
+    """Sum a month's rows of the streams over each set of streams that is looked at in this way."""
     for s in range(at.sets):
-        fill(block, out + s, 0.0, n)
-        for entry in range(whole[at.set_ptr + s], whole[at.set_ptr + s + 1]):
-            add(block, out + s, source + whole[at.set_stream + entry], n)
+        if whole[at.looks + s] & look:
+            first, last = at.set_stream + whole[at.set_ptr + s], at.set_stream + whole[at.set_ptr + s + 1]
+            sum_listed(whole, first, last, source, zero, block, out + s, n)
 
 
 @step
 def sum_clients(whole, at, client, block, source, out, n):
     """As `sum_sets`, for rows of customer streams; `client` is where a stream's index among them stands."""
     for s in range(at.sets):
-        fill(block, out + s, 0.0, n)
-        for entry in range(whole[at.set_ptr + s], whole[at.set_ptr + s + 1]):
-            j = whole[client + whole[at.set_stream + entry]]
-            if j >= 0:
-                add(block, out + s, source + j, n)
+        if whole[at.looks + s] & LOOK_CUSTOMERS:
+            fill(block, out + s, 0.0, n)
+            for entry in range(whole[at.set_ptr + s], whole[at.set_ptr + s + 1]):
+                j = whole[client + whole[at.set_stream + entry]]
+                if j >= 0:
+                    add(block, out + s, source + j, n)
 
 
 @step

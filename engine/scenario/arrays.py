@@ -20,6 +20,11 @@ MEASURES = {
     "customers": layout.COUNT, "retention": layout.RETENTION, "fund_left": layout.FUND_LEFT,
     "incentive_overrun": layout.OVERRUN,
 }  # fmt: skip
+_LOOKS = {
+    layout.REVENUE: layout.LOOK_REVENUE, layout.GROSS_MARGIN: layout.LOOK_MARGIN,
+    layout.MARGIN_RATE: layout.LOOK_REVENUE | layout.LOOK_MARGIN, layout.COUNT: layout.LOOK_CUSTOMERS,
+    layout.RETENTION: layout.LOOK_CUSTOMERS,
+}  # fmt: skip
 DAYS_PER_MONTH = 30.0
 _SLOTS = {"occurs": 0, "severity": 2, "duration": 3, "response.effectiveness": 4}
 
@@ -160,9 +165,9 @@ class _Classes:
         """Streams of one profile."""
         return [i for i, g in enumerate(self.profile_of) if g == profile]
 
-    def profiles_of(self, entry: int) -> list[int]:
+    def profiles_of(self, entry: int) -> tuple[int, ...]:
         """Profiles of one class."""
-        return [g for g, key in enumerate(self.profiles) if entry in key]
+        return tuple(g for g, key in enumerate(self.profiles) if entry in key)
 
 
 def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
@@ -189,7 +194,8 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
     backlog_risk = [classes.risk[c] for (_, c), streams in zip(cells, backlog, strict=True) for _ in streams]
     backlog_ptr, backlog_stream = flat(backlog)
     profile_ptr, profile_class = flat(classes.profiles)
-    class_ptr, class_profile = flat([classes.profiles_of(c) for c in range(len(classes.risk))])
+    groups = list(dict.fromkeys(map(classes.profiles_of, range(len(classes.risk)))))
+    group_ptr, group_profile = flat(groups)
     stream_ptr, profile_stream = flat([classes.streams_of(g) for g in range(len(classes.profiles))])
     occurrences = [events(scenario, n) for n, _ in items]
     windows = [_window(build, n) for n, _ in items]
@@ -232,8 +238,10 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         class_ptr=build.integer(np.cumsum([0, *(classes.risk.count(r) for r in range(len(items)))])),
         class_risk=build.integer(classes.risk),
         signed=build.integer([_signed(classes, exposure, r) for r in range(len(items))]),
-        class_profile_ptr=build.integer(class_ptr),
-        class_profile=build.integer(class_profile),
+        groups=len(groups),
+        class_group=build.integer([groups.index(classes.profiles_of(c)) for c in range(len(classes.risk))]),
+        group_ptr=build.integer(group_ptr),
+        group_profile=build.integer(group_profile),
         profile_ptr=build.integer(profile_ptr),
         profile_class=build.integer(profile_class),
         profile_stream_ptr=build.integer(stream_ptr),
@@ -350,14 +358,17 @@ class _Sets:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.sets: list[tuple[str, ...]] = [tuple(scenario.streams)]
+        self.looks = [layout.LOOK_REVENUE | layout.LOOK_MARGIN]  # the company's totals
 
-    def position(self, selector: str | None) -> int:
-        """Number of the set of a selector."""
+    def position(self, selector: str | None, measure: int) -> int:
+        """Number of the set of a selector, and note what is summed over it."""
         if selector is None:
             return layout.ABSENT
         chosen = tuple(selectors.select(selector, self.scenario.streams))
         if chosen not in self.sets:
             self.sets.append(chosen)
+            self.looks.append(0)
+        self.looks[self.sets.index(chosen)] |= _LOOKS.get(measure, 0)
         return self.sets.index(chosen)
 
 
@@ -374,8 +385,8 @@ def _targets(build: Builder) -> layout.TargetAt:
         if code == layout.FUND_LEFT:
             where.append(layout.ABSENT if target.where == "*" else funds.index(target.where))
         else:
-            where.append(sets.position(target.where))
-        of.append(sets.position(target.of))
+            where.append(sets.position(target.where, code))
+        of.append(sets.position(target.of, code))
         named.append(target.months or everything)
         at_least.append(target.at_least is not None)
         side = "at_least" if target.at_least is not None else "at_most"
@@ -393,6 +404,7 @@ def _targets(build: Builder) -> layout.TargetAt:
         months=build.integer(np.array(looked)),
         last=build.integer([max(chosen) - 1 for chosen in named]),
         at_least=build.integer(at_least),
+        looks=build.integer(sets.looks),
         set_ptr=build.integer(pointers),
         set_stream=build.integer(entries),
     )
@@ -440,14 +452,15 @@ def _scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkA
         "uniform": 4, "work": 8, "start": k, "end": k, "severity": k, "duration": k, "effectiveness": k, "respond": k,
         "previous": r, "open": k, "answered": k, "height": k, "height_answered": k, "inverse": k, "hit": c,
         "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
-        "zero": 1, "base": g, "kept": g, "share": g, "gain": g, "lost_base": g, "gain_base": g, "linked": members,
+        "zero": 1, "one": 1, "base": g, "group_base": risk.groups, "group_lost": risk.groups,
+        "group_gain": risk.groups, "kept": g, "share": g, "lost_base": g, "gain_base": g, "linked": members,
         "linked_normal": members, "shock": 4, "common": 4, "own": 4 * i, "state": 1, "line_effect": b,
         "slip": stream.launches, "extra": b, "decided": b + 1, "response": b, "lift": line.groups, "y0": i, "y": i,
-        "margin": i, "month": 1, "cumulative": 1, "spoken": control.levels, "before": stream.clients,
-        "lost": stream.clients, "client_uniform": 8 * stream.clients, "set_revenue": sets, "set_margin": sets,
-        "set_before": sets, "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
+        "margin": i, "cumulative": 1, "spoken": control.levels, "before": stream.clients, "lost": stream.clients,
+        "client_uniform": 8 * stream.clients, "set_revenue": sets, "set_margin": sets, "set_before": sets,
+        "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
     }  # fmt: skip
-    marks = {"risk_live": r, "signed": r, "open": k, "backlog_live": risk.backlogs, "line_live": b + 1}
+    marks = {"risk_live": r, "signed": r, "open": k, "gainless": g, "backlog_live": risk.backlogs, "line_live": b + 1}
     return layout.consecutive(layout.RowAt, rows, start), layout.consecutive(layout.MarkAt, marks)
 
 

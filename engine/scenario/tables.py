@@ -64,8 +64,8 @@ def general_table(distribution: Distribution, values: Mapping[str, np.ndarray], 
     """Quantile table of any distribution, a row for each world, as fine as the model's accuracy asks for.
 
     Where a coarse cell is good enough its finer ones lie on its line: one jump of Q, as between the parts of a mixture,
-    does not make all of a fine table be inverted. Tables that differ by world (`nested`) are all of the finest kind, and
-    each is refined where it needs it itself: a world's draws must not depend on the worlds that it is drawn with.
+    does not make all of a fine table be inverted. Tables that differ by world (`nested`) are all of the finest kind,
+    and each is refined where it needs it itself: a world's draws must not depend on the worlds it is drawn with.
     """
     bits, p = _LEVELS[0], nodes(_LEVELS[0])
     table = np.array(_quantiles(distribution, values, _both(p)))
