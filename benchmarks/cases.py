@@ -47,7 +47,7 @@ class Figure:
         if not self.bar:
             return None
         sign, bound = self.bar.split()
-        return self.value <= float(bound) if sign == "<=" else self.value >= float(bound)
+        return bool(self.value <= float(bound) if sign == "<=" else self.value >= float(bound))
 
 
 Case = Callable[[float], list[Figure]]
@@ -112,7 +112,7 @@ def numpy_twin(scale: float) -> list[Figure]:
     return [
         Figure("NumPy / kernel, all threads", theirs / ours, bar=">= 25"),
         Figure("hand-tuned NumPy / kernel, all threads", tuned / ours),
-        Figure("largest |z| of means, kernel against NumPy", agreement(scenario, raw, paths), "sigma", "<= 5"),
+        Figure("largest |z| of means, kernel against NumPy", float(agreement(scenario, raw, paths)), "sigma", "<= 5"),
         Figure("kernel, all threads", 1e6 * ours / paths, "us/path"),
     ]
 

@@ -11,8 +11,12 @@ import json
 import os
 import platform
 import sys
+from typing import TYPE_CHECKING
 
 from engine.dataset import versions
+
+if TYPE_CHECKING:
+    from benchmarks.cases import Figure
 
 
 def main() -> int:
@@ -26,18 +30,22 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     machine = {"cores": os.cpu_count(), "machine": platform.machine(), **versions()}
-    results = {name: CASES[name](options.scale) for name in options.cases or CASES}
+    if not options.json:
+        print(", ".join(f"{k} {v}" for k, v in machine.items()))
+    results = {}
+    for name in options.cases or CASES:
+        results[name] = CASES[name](options.scale)
+        if not options.json:  # as they come: the whole takes minutes
+            print("\n".join([f"\n{name}: {CASES[name].__doc__}", *map(_line, results[name])]), flush=True)
     if options.json:
         rows = {name: [vars(f) | {"held": f.held} for f in figures] for name, figures in results.items()}
         print(json.dumps({"machine": machine, "scale": options.scale, "cases": rows}, indent=2))
-    else:
-        print(", ".join(f"{k} {v}" for k, v in machine.items()))
-        for name, figures in results.items():
-            print(f"\n{name}: {CASES[name].__doc__}")
-            for f in figures:
-                verdict = {None: "", True: "held", False: "MISSED"}[f.held]
-                print(f"  {f.name:52s} {f.value:10.3g} {f.unit:8s} {f.bar:8s} {verdict}")
     return 0 if all(f.held is not False for figures in results.values() for f in figures) else 1
+
+
+def _line(figure: Figure) -> str:
+    verdict = {None: "", True: "held", False: "MISSED"}[figure.held]
+    return f"  {figure.name:52s} {figure.value:10.3g} {figure.unit:8s} {figure.bar:8s} {verdict}"
 
 
 if __name__ == "__main__":
