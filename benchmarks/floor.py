@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.kernels import customers, paths
+from engine.kernels.demand import FACTOR, OWN, STATE
 from engine.kernels.horizon import LANES
 from engine.kernels.jit import compiled, share_out, step
 from engine.kernels.rows import add, fill
@@ -37,6 +38,7 @@ def _customer_draws(number, at, block, month, out, n):
 def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1, total):
     """Make the draws of the blocks first..last-1 of one world and sum them by path into `total`."""
     block = np.empty((at.row.size, LANES))
+    noise = np.empty((OWN + 4 * at.stream.streams, LANES), np.float32)
     cells, mark = np.empty(LANES, np.int64), np.zeros(at.mark.size, np.int64)
     span, given = np.empty((2, at.risk.occurrences)), np.empty((0, 0))
     row, out = at.row, at.row.cumulative
@@ -54,10 +56,12 @@ def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1,
         _sum_rows(block, row.slip, at.stream.launches, out, n)
         for month in range(at.control.months):
             if month % 4 == 0:
-                paths.draw_months(number, whole, at, row, block, path, n, stream, month, given, k0, k1)
+                paths.draw_months(number, whole, at, row, block, noise, path, n, stream, month, given, k0, k1)
                 _sum_rows(block, row.shock, 4, out, n)
-                _sum_rows(block, row.common, 4, out, n)
-                _sum_rows(block, row.own, 4 * at.stream.streams, out, n)
+                for drawn in range(OWN + 4 * at.stream.streams):
+                    if drawn not in (STATE, FACTOR):
+                        for p in range(n):
+                            block[out, p] += np.float64(noise[drawn, p])
             _customer_draws(number, at, block, month, out, n)
         for p in range(n):
             total[path + p] = block[out, p]

@@ -1,19 +1,26 @@
-"""simulate(): a scenario, or a list of worlds, -> Dataset."""
+"""simulate(): a scenario, or a list of worlds, -> Dataset.
+
+xarray is imported where a Dataset is made: it takes half a second, which a run that prints a summary does not need.
+"""
+
+from __future__ import annotations
 
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
-from engine import dataset
 from engine.errors import SimulationError
 from engine.kernels import horizon, jit, layout, reduce
 from engine.scenario import arrays, knobs
 from engine.scenario.model import Scenario
 from engine.scenario.worlds import Worlds, draw, key
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 DEFAULT_WORLDS = 256
 PATHS_PER_WORLD = 1000  # never fewer by default: fewer worlds then
@@ -346,6 +353,8 @@ def to_dataset(run: Run, out: layout.Outputs, detail: Collection[str] = ()) -> x
         result["monthly_revenue_by_stream"] = labelled(values("stream_months", months * streams), months, streams)
     if "funds" in detail:
         result["monthly_fund_balance"] = labelled(values("fund_months", months * funds), months, funds)
+    from engine import dataset
+
     return dataset.build(result, coordinates(run), scenario.plan.currency, provenance(run))
 
 

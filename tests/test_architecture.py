@@ -42,6 +42,7 @@ JIT_LIBRARIES = {
     "pathlib",
     "functools",
     "concurrent",
+    "shutil",
 }  # compiler options, cache, threads
 ONE_HOME = {"matplotlib": "plots", "pulp": "budget"}
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -1,13 +1,14 @@
 """forecast(): how likely the plan is, month by month, with error bars; keeps summaries, not paths."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
 
 from engine import simulation
 from engine.analysis import estimates
@@ -19,6 +20,9 @@ from engine.scenario.model import Scenario
 from engine.scenario.volume import plan_shares
 from engine.scenario.worlds import central, parameters_of
 from engine.simulation import Chunk, Run
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 LEVELS = np.array([0.05, 0.1, 0.5, 0.9, 0.95])
 FAN_LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -239,6 +243,8 @@ class Forecast:
     @property
     def curve(self) -> xr.Dataset:
         """Distribution of annual revenue: a quantile per level, with the target and P(attain) as attributes."""
+        import xarray as xr
+
         described = {"units": self.currency, "long_name": "revenue of the horizon"}
         return xr.Dataset(
             {"revenue": ("quantile", self.curve_values, described)},
@@ -252,6 +258,8 @@ class Forecast:
     @property
     def fan(self) -> xr.Dataset:
         """Quantiles of cumulative revenue by month, with the plan and the review's lags."""
+        import xarray as xr
+
         money = {"units": self.currency}
         values = np.quantile(self.fan_paths, FAN_LEVELS, axis=1)
         return xr.Dataset(

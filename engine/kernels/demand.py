@@ -2,8 +2,11 @@
 
 import numpy as np
 
-from engine.kernels.jit import lane, step
-from engine.kernels.variates import exp
+from engine.kernels.jit import step
+from engine.kernels.variates import exp, exp32
+
+# rows of a block's noises, in single precision: four months of the common noise, demand, a factor, four months a stream
+COMMON, STATE, FACTOR, OWN = 0, 4, 5, 6
 
 
 @step
@@ -19,22 +22,27 @@ def advance(number, at, block, state, shock, month, n):
             block[state, p] = persistence * block[state, p] + volatility * block[shock, p]
 
 
-@lane
-def launch_share(month, begin, ramp):
-    """G_t: mean over the month of 1 - exp(-(u - begin) / ramp) for u beyond `begin`, else 0; a ramp of 0 is at once."""
-    x = begin if begin > month else month
-    length = month + 1.0 - x
-    length = length if length > 0.0 else 0.0
-    inverse = 1.0 / (ramp if ramp > 0.0 else 1.0)
-    missing = ramp * (exp(-(x - begin) * inverse) - exp(-(month + 1.0 - begin) * inverse))
-    return length - missing if length > 0.0 else 0.0
-
-
 @step
-def launch_row(block, row, slip, start, ramp, month, n):
-    """row *= G_t of a launch that slips by the row `slip`."""
+def launch_row(block, row, slip, missing, start, ramp, month, n):
+    """row *= G_t of a launch that slips by the row `slip`.
+
+    G_t is the mean over the month of 1 - exp(-(u - begin) / ramp) for u beyond `begin`, else 0; a ramp of 0 is at once.
+    The row `missing` keeps exp(-(u - begin) / ramp) from one month's end to the next month's start.
+    """
+    inverse = 1.0 / (ramp if ramp > 0.0 else 1.0)
+    if month == 0:
+        for p in range(n):
+            begin = start + block[slip, p]
+            block[missing, p] = exp(begin * inverse) if begin < 0.0 else 1.0
     for p in range(n):
-        block[row, p] *= launch_share(float(month), start + block[slip, p], ramp)
+        begin = start + block[slip, p]
+        age = month + 1.0 - begin
+        after = exp(-age * inverse)
+        after = after if age > 0.0 else 1.0
+        length = age if age < 1.0 else 1.0
+        share = length - ramp * (block[missing, p] - after)
+        block[row, p] *= share if age > 0.0 else 0.0
+        block[missing, p] = after
 
 
 @step
@@ -53,22 +61,31 @@ def volumes(number, whole, at, row, customers, block, months, month, n):
                 block[out, p] = volume * (1.0 + block[lift, p])
         if launch >= 0:
             start, ramp = number[at.launch_start + launch], number[at.launch_ramp + launch]
-            launch_row(block, out, row.slip + launch, start, ramp, month, n)
+            launch_row(block, out, row.slip + launch, row.missing + launch, start, ramp, month, n)
 
 
 @step
-def apply_noise(number, at, demand, row, block, slot, n):
+def noise_factors(noise, own, common, shared, alone, beta, n):
+    """Row of exp(beta d + shared n_t + alone n_{i,t}), in single precision."""
+    for p in range(n):
+        noise[FACTOR, p] = exp32(beta * noise[STATE, p] + shared * noise[common, p] + alone * noise[own, p])
+
+
+@step
+def apply_noise(number, at, demand, row, block, noise, slot, n):
     """y0 *= exp(beta d + vol z); the constants that give each factor the mean 1 are part of the base volume."""
     moving = number[demand.volatility] > 0.0
     share = number[demand.correlation]
-    state, common = row.state, row.common + slot
+    for p in range(n):
+        noise[STATE, p] = np.float32(block[row.state, p])
     for i in range(at.streams):
         volatility, beta = number[at.volatility + i], number[at.beta + i]
-        out, own = row.y0 + i, row.own + 4 * i + slot
+        out = row.y0 + i
         if volatility > 0.0:
-            shared, alone = volatility * np.sqrt(share), volatility * np.sqrt(1.0 - share)
+            shared, alone = np.float32(volatility * np.sqrt(share)), np.float32(volatility * np.sqrt(1.0 - share))
+            noise_factors(noise, OWN + 4 * i + slot, COMMON + slot, shared, alone, np.float32(beta), n)
             for p in range(n):
-                block[out, p] *= exp(beta * block[state, p] + shared * block[common, p] + alone * block[own, p])
+                block[out, p] *= np.float64(noise[FACTOR, p])
         elif moving and beta != 0.0:
             for p in range(n):
-                block[out, p] *= exp(beta * block[state, p])
+                block[out, p] *= exp(beta * block[row.state, p])

@@ -17,7 +17,7 @@ LANES = 256
 
 
 @step
-def _reset(number, at, block, mark, n):
+def _reset(number, at, block, noise, mark, n):
     """Bring the block to the start of the horizon."""
     for j in range(at.value.size + at.flag.size):
         fill(block, j, 0.0, n)
@@ -41,7 +41,8 @@ def _reset(number, at, block, mark, n):
     fill(block, at.row.cumulative, 0.0, n)
     fill(block, at.row.state, 0.0, n)
     for slot in range(4):
-        fill(block, at.row.common + slot, 0.0, n)
+        for p in range(n):
+            noise[demand.COMMON + slot, p] = np.float32(0.0)
 
 
 @step
@@ -123,7 +124,7 @@ def _close(number, whole, at, block, mark, n):
 
 
 @step
-def _simulate_month(number, whole, at, block, mark, span, month, n):
+def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
     """One month, in the order of the model's section 3."""
     row, value, months = at.row, at.value, at.control.months
     line_live, marks = at.mark.line_live, at.mark
@@ -132,7 +133,7 @@ def _simulate_month(number, whole, at, block, mark, span, month, n):
     demand.volumes(number, whole, at.stream, row, value.customers, block, months, month, n)
     if number[at.demand.volatility] > 0.0:
         demand.advance(number, at.demand, block, row.state, row.shock + month % 4, month, n)
-    demand.apply_noise(number, at.stream, at.demand, row, block, month % 4, n)
+    demand.apply_noise(number, at.stream, at.demand, row, block, noise, month % 4, n)
     risks.open_month(number, whole, at.risk, row, block, mark, marks, span, month, n)
     exhausted = value.size + at.flag.fund_exhausted
     hits.respond(number, whole, at.risk, row, at.control.funds, value, exhausted, block, mark, marks, span, month, n)
@@ -145,16 +146,16 @@ def _simulate_month(number, whole, at, block, mark, span, month, n):
 
 
 @step
-def simulate_block(number, whole, tables, at, world, stream, block, cells, mark, span, path, n, given, k0, k1):
+def simulate_block(number, whole, tables, at, world, stream, block, noise, cells, mark, span, path, n, given, k0, k1):
     """Simulate n <= LANES paths of one world; their results are then the first rows of the block."""
-    _reset(number, at, block, mark, n)
+    _reset(number, at, block, noise, mark, n)
     targets.start(whole, at.target, block, at.row.tally, n)
     draw_paths(number, whole, tables, at, world, at.row, block, cells, mark, span, path, n, stream, given, k0, k1)
     planned = 0.0
     for month in range(at.control.months):
         if month % 4 == 0:
-            draw_months(number, whole, at, at.row, block, path, n, stream, month, given, k0, k1)
-        _simulate_month(number, whole, at, block, mark, span, month, n)
+            draw_months(number, whole, at, at.row, block, noise, path, n, stream, month, given, k0, k1)
+        _simulate_month(number, whole, at, block, noise, mark, span, month, n)
         planned += number[at.control.plan + month]
         _review(number, whole, at, block, mark, month, planned, n)
         if at.value.funds_kept:
@@ -205,6 +206,7 @@ def simulate_blocks(
 ):  # fmt: skip
     """Simulate the blocks first..last-1 of worlds x blocks, one after the other in the same rows."""
     block = np.empty((at.row.size, LANES))
+    noise = np.empty((demand.OWN + 4 * at.stream.streams, LANES), np.float32)
     cells = np.empty(LANES, np.int64)
     mark = np.zeros(at.mark.size, np.int64)
     span = np.empty((2, at.risk.occurrences))
@@ -215,7 +217,7 @@ def simulate_blocks(
         n = min(LANES, n_paths - start)
         place = world * n_paths + start
         simulate_block(
-            numbers[world if numbers.shape[0] > 1 else 0], whole, tables, at, world, streams[world], block, cells, mark,
-            span, path + start, n, given[:, place : place + n], k0, k1,
+            numbers[world if numbers.shape[0] > 1 else 0], whole, tables, at, world, streams[world], block, noise,
+            cells, mark, span, path + start, n, given[:, place : place + n], k0, k1,
         )  # fmt: skip
         _store(block, column + world * stride + start, n, values, flags)

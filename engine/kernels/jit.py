@@ -7,6 +7,7 @@ block.
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,16 @@ llvm.set_option("attain", "--runtime-memory-check-threshold=64")
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
 
 
+_KEPT = 4  # versions of the kernels whose code stays on disk
+
+
+def _prune(home: Path, name: str) -> None:
+    """Remove the code of all but the last few versions of the kernels."""
+    others = [path for path in home.glob("kernels-*") if path.name != name]
+    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
 def _cache_directory() -> str:
     """Directory of the compiled kernels, named after the text of all of them.
 
@@ -40,6 +51,7 @@ def _cache_directory() -> str:
         try:
             home.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=home):
+                _prune(home, name)
                 return str(home / name)
         except OSError:
             continue

@@ -264,11 +264,10 @@ class RowAt(NamedTuple):
     linked: int  # members
     linked_normal: int  # members
     shock: int  # 4
-    common: int  # 4
-    own: int  # 4 x i
     state: int
     line_effect: int  # b
     slip: int  # launches
+    missing: int  # launches: what a rise still lacks at the start of the month
     extra: int  # b
     decided: int  # b + 1
     response: int  # b

@@ -1,11 +1,12 @@
 """What is drawn for a block of paths: occurrences, effectiveness, slips, and the months' shocks and noises."""
 
+from engine.kernels.demand import COMMON, OWN
 from engine.kernels.jit import step
 from engine.kernels.layout import SLOTS_PER_RISK
 from engine.kernels.philox import uniforms
 from engine.kernels.risks import NEVER, draw_field, note_span, settle, start_by_probability, start_by_rate
 from engine.kernels.rows import add_scaled, copy, fill, largest, take_given
-from engine.kernels.variates import CONSTANT, normal_cdf, normal_row
+from engine.kernels.variates import CONSTANT, narrow_normals, normal_cdf, normal_row
 
 
 @step
@@ -200,28 +201,29 @@ def _given_months(block, row, given, source, month, months, n):
 
 
 @step
-def _four_normals(block, row, n):
+def _four_noises(block, row, noise, out, n):
     for slot in range(4):
-        normal_row(block, row + slot, n)
+        narrow_normals(block, row + slot, noise, out + slot, n)
 
 
 @step
-def draw_months(number, whole, at, row, block, path, n, stream, month, given, k0, k1):
+def draw_months(number, whole, at, row, block, noise, path, n, stream, month, given, k0, k1):
     """Draw four months of demand shocks and noises; nothing where the volatility is 0."""
     index, months = month // 4, at.control.months
     source = SLOTS_PER_RISK * at.risk.risks + at.line.lines + at.stream.launches
     if number[at.demand.volatility] > 0.0:
         uniforms(block, row.shock, path, n, stream, whole[at.demand.drivers], index, k0, k1)
         _given_months(block, row.shock, given, source, month, months, n)
-        _four_normals(block, row.shock, n)
+        for slot in range(4):
+            normal_row(block, row.shock + slot, n)
     if number[at.demand.correlation] > 0.0:
-        uniforms(block, row.common, path, n, stream, whole[at.demand.drivers + 1], index, k0, k1)
-        _given_months(block, row.common, given, source + months, month, months, n)
-        _four_normals(block, row.common, n)
+        uniforms(block, row.uniform, path, n, stream, whole[at.demand.drivers + 1], index, k0, k1)
+        _given_months(block, row.uniform, given, source + months, month, months, n)
+        _four_noises(block, row.uniform, noise, COMMON, n)
     for i in range(at.stream.streams):
         if number[at.stream.volatility + i] > 0.0:
-            uniforms(block, row.own + 4 * i, path, n, stream, whole[at.stream.noise_driver + i], index, k0, k1)
-            _four_normals(block, row.own + 4 * i, n)
+            uniforms(block, row.uniform, path, n, stream, whole[at.stream.noise_driver + i], index, k0, k1)
+            _four_noises(block, row.uniform, noise, OWN + 4 * i, n)
     for j in range(at.stream.clients):
         for kind in range(2):
             driver = whole[at.stream.client_drivers + 2 * j + kind]

@@ -122,6 +122,14 @@ def open_step(block, begin, end, start, month, wait, share, out, n):
             block[out, p] = step_part(block[begin, p], block[end, p], month)
 
 
+@lane
+def decayed(age, inverse):
+    """Height of a decay of some age, 1 before it begins and 0 once it counts as over."""
+    x = exp(-age * inverse)
+    x = x if x > _GONE else 0.0
+    return x if age > 0.0 else 1.0
+
+
 @step
 def open_decay(block, row, o, month, answers, out, out_answered, n):
     """Rows of o, and of the part that the response can reach, for a decay.
@@ -129,21 +137,21 @@ def open_decay(block, row, o, month, answers, out, out_answered, n):
     The height at the month's start is kept from the month before, so that each month takes one exponential.
     """
     start, respond, duration = row.start + o, row.respond + o, row.duration + o
-    height, first, inverse, after = row.height + o, row.height_answered + o, row.inverse + o, row.work
-    for p in range(n):
-        x = exp(-(month + 1.0 - block[start, p]) * block[inverse, p])
-        x = x if x > _GONE else 0.0
-        block[after, p] = x if block[start, p] < month + 1.0 else 1.0
-    for p in range(n):
-        block[out, p] = block[duration, p] * (block[height, p] - block[after, p])
+    height, first, inverse = row.height + o, row.height_answered + o, row.inverse + o
+    end = month + 1.0
     if answers:
         for p in range(n):
-            now, fresh = block[height, p], block[first, p]
-            top = now if block[respond, p] <= month else fresh
-            answered = block[duration, p] * (top - block[after, p])
-            block[out_answered, p] = answered if block[respond, p] < month + 1.0 else 0.0
-    for p in range(n):
-        block[height, p] = block[after, p]
+            now, after = block[height, p], decayed(end - block[start, p], block[inverse, p])
+            fresh, begin, length = block[first, p], block[respond, p], block[duration, p]
+            top = now if begin <= month else fresh
+            block[out, p] = length * (now - after)
+            block[out_answered, p] = length * (top - after) if begin < end else 0.0
+            block[height, p] = after
+    else:
+        for p in range(n):
+            now, after = block[height, p], decayed(end - block[start, p], block[inverse, p])
+            block[out, p] = block[duration, p] * (now - after)
+            block[height, p] = after
 
 
 @step
