@@ -28,6 +28,7 @@ run: setup
 
 test: setup run lint
 	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -q --nbmake notebooks
 
 lint: setup
 	$(BIN)/ruff check .
