@@ -84,11 +84,11 @@ BAD = {
     "churn": (changed("spend = 1e6", "spend = 1, churn = 1"), ["streams.key.customers.churn", "1 is not", "below 1"]),
     "probability": (
         changed("probability = 0.5", "probability = 1.2", RISK),
-        ["risks.war.probability", "1.2", "at most 1"],
+        ["risks.war.probability", "1.2 is not between 0 and 1"],
     ),
     "probability drawn": (
         changed("probability = 0.5", "probability = { uniform = [0.5, 1.2] }", RISK),
-        ["risks.war.probability", "from 0.5 to 1.2", "at most 1", "truncate = [0, 1]"],
+        ["risks.war.probability", "from 0.5 to 1.2 are not between 0 and 1", "truncate = [0, 1]"],
     ),
     "severity without truncate": (
         changed("severity = 0.1", "severity = { normal = [0.1, 0.05] }", RISK),
@@ -143,7 +143,7 @@ BAD = {
     "a pair of one": (more(RISK + '[correlation]\n"risks.war.occurs ~ risks.war.occurs" = 1'), ["paired with itself"]),
     "correlation of 2": (
         more(TWO + '[correlation]\n"risks.war.occurs ~ risks.slump.occurs" = 2'),
-        ["2 is not at least -1 and at most 1"],
+        ["2 is not between -1 and 1"],
     ),
     "driver with knob": (
         more(
@@ -153,7 +153,19 @@ BAD = {
     ),
     "unknown driver": (
         more(TWO + '[correlation]\n"risks.war.occurs ~ risks.slmp.occurs" = 0.3'),
-        ["risks.slmp.occurs", "neither a driver nor a knob", "risks.slump.occurs?"],
+        ["there is no risk slmp", "remove this correlation too, or did you mean risks.slump.occurs?"],
+    ),
+    "correlation of a risk that is gone": (
+        more(TWO + '[correlation]\n"risks.war.occurs ~ risks.supply_delay.occurs" = 0.3'),
+        ["there is no risk supply_delay; remove this correlation too"],
+    ),
+    "correlation of a line and a stream that are gone": (
+        more(RISK + '[correlation]\n"lines.radio.effectiveness ~ streams.kiosk.launch.slip" = 0.3'),
+        ["there is no line radio; remove", "there is no stream kiosk; remove this correlation too"],
+    ),
+    "unknown part of a driver": (
+        more(TWO + '[correlation]\n"risks.war.occurs ~ risks.slump.ocurs" = 0.3'),
+        ["risks.slump.ocurs", "neither a driver nor a knob", "risks.slump.occurs?"],
     ),
     "occurs with a rate": (
         more(TWO.replace("probability", "rate", 1) + '[correlation]\n"risks.war.occurs ~ risks.slump.occurs" = 0.3'),
@@ -161,7 +173,7 @@ BAD = {
     ),
     "budget": (
         changed("target = 100e6", "target = 100e6\nbudget = 5e6"),
-        ["plan.budget", "sum to 6 000 000", "1 000 000 above the budget of 5 000 000 CNY", "raise the budget"],
+        ["plan.budget", "sum to 6,000,000", "1,000,000 above the budget of 5,000,000 CNY", "raise the budget"],
     ),
     "unknown fund": (
         more(RISK + 'response = { effectiveness = 1, fund = "reserv" }'),
@@ -247,7 +259,7 @@ BAD = {
     "a word for a level": (more(RISK + 'level = "purple"'), ["risks.war.level", "'purple' is not known", "'red'"]),
     "minimum above maximum": (
         changed("amount = 5e6", "amount = 5e6\nminimum = 40e6\nmaximum = 25e6"),
-        ["lines.ads", "minimum 40 000 000 exceeds maximum 25 000 000 CNY"],
+        ["lines.ads", "minimum 40,000,000 exceeds maximum 25,000,000 CNY"],
     ),
     "months outside": (
         more('[targets.a]\nmeasure = "revenue"\nmonths = [0, 13]\nat_least = 1'),
@@ -309,7 +321,7 @@ BAD = {
     ),
     "nested range": (
         changed("probability = 0.5", "probability = { normal = [{ uniform = [2, 3] }, 0] }", RISK),
-        ["risks.war.probability", "in world 0: 2.5", "at most 1", "truncate = [0, 1]"],
+        ["risks.war.probability", "in world 0: 2.5 is not between 0 and 1", "truncate = [0, 1]"],
     ),
     "remove what is not there": (
         GOOD.replace("[plan]", 'remove = ["risks.war"]\n[plan]', 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,7 +90,7 @@ def test_run_prints_the_answer_first_and_json_holds_it(small: str) -> None:
     assert figures["paths"] == 4000
     assert figures["worlds"] == 4
     assert "P(attain)" in text.splitlines()[1]
-    assert f"{figures['p_attain']['lo']:.2f} to {figures['p_attain']['hi']:.2f} across worlds" in text
+    assert f"{figures['p_attain']['lo']:.2f} to {figures['p_attain']['hi']:.2f} in 90 % of worlds" in text
     assert set(figures["loss_by_risk"]) == {"price_war"}
     assert max(map(len, text.splitlines())) <= 100
 
@@ -218,6 +219,74 @@ def test_knobs_register_and_diff(small: str, tmp_path: Path) -> None:
     assert "no difference" in run("diff", small, small)[0]
 
 
+def test_diff_shows_what_is_no_number(small: str, tmp_path: Path) -> None:
+    scenarios = Path(__file__).parents[1] / "scenarios"
+    found = run("diff", str(scenarios / "reference.toml"), str(scenarios / "price_fund_beside.toml"), "--json")[0]
+    row = {"name": "risks.price_war.response.fund", "before": "contingency", "after": "price_fund"}
+    assert row in json.loads(found)
+
+    (tmp_path / "first.toml").write_text(
+        'extends = "small.toml"\n[plan]\nname = "[red]one"\n[seasons.retail]\nweights = [1,1,1,1,1,1,1,1,1,1,1,1]\n'
+        '[targets.spring]\nmeasure = "revenue"\nmonths = [1, 2]\nat_least = 1\n[incentives]\ntiers = [[0, 0.01]]\n'
+    )
+    (tmp_path / "second.toml").write_text(
+        'extends = "first.toml"\n[plan]\nname = "two"\n[streams.shop]\nseason = "retail"\nlabels.channel = "mall"\n'
+        '[lines.ads]\nphasing = "retail"\n[risks.price_war]\nlevel = "yellow"\ntiming = "hazard"\nshape = "decay"\n'
+        'duration = 2\n[targets.spring]\nmeasure = "margin_rate"\nwhere = "channel:mall"\nmonths = [1, 2, 3]\n'
+        '[incentives]\nstreams = "shop"\n'
+    )
+    first, second = str(tmp_path / "first.toml"), str(tmp_path / "second.toml")
+    changed = {
+        row["name"]: (row["before"], row["after"]) for row in json.loads(run("diff", first, second, "--json")[0])
+    }
+    assert changed == {
+        "plan.name": ("[red]one", "two"),
+        "streams.shop.season": (None, "retail"),
+        "streams.shop.labels.channel": ("shop", "mall"),
+        "lines.ads.phasing": ("even", "retail"),
+        "risks.price_war.level": ("red", "yellow"),
+        "risks.price_war.timing": ("uniform", "hazard"),
+        "risks.price_war.shape": ("step", "decay"),
+        "risks.price_war.duration": ("pert [1, 2, 4]", "2"),
+        **{f"risks.price_war.duration.pert.{j}": (value, None) for j, value in ((1, "1"), (2, "2"), (3, "4"))},
+        "targets.spring.measure": ("revenue", "margin_rate"),
+        "targets.spring.where": ("*", "channel:mall"),
+        "targets.spring.months": ("1, 2", "1, 2, 3"),
+        "incentives.streams": ("*", "shop"),
+    }
+    text = run("diff", first, second)[0]
+    assert "[red]one" in text
+    assert max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(("target", "unit"), [(20e6, "M CNY"), (5e6, "k CNY"), (20e3, "k CNY"), (5e3, "CNY")])
+def test_the_unit_of_money_follows_the_target(tmp_path: Path, target: float, unit: str) -> None:
+    from engine import forecast, load
+    from engine.plots import fan, scurve
+
+    file = tmp_path / "plan.toml"
+    file.write_text(
+        f"[plan]\ntarget = {target}\n[streams.shop]\nbaseline = {target}\nvolatility = 0.05\nmargin = 0.3\n"
+        f"[funds.reserve]\namount = {target / 100}\n"
+    )
+    lines = run("run", str(file), "--paths", "2000", "--threads", "1")[0].splitlines()
+    shown = target / {"M": 1e6, "k": 1e3, "C": 1.0}[unit[0]]
+    assert re.match(rf"Expected revenue [\d,.]+ ± [\d.]+ {unit} \(standard deviation [\d.]+", lines[2])
+    assert f"target of {shown:,.1f}" in lines[2]
+    assert next(line for line in lines if line.startswith("2024-01")).split()[1] == f"{shown / 12:,.1f}"
+    assert any(line.startswith(f"Revenue, {unit} ") for line in lines)
+    assert any(f"Fund, {unit} " in line for line in lines)
+    assert max(map(len, lines)) <= 100
+    charts = forecast(load(file), paths=2000, threads=1)
+    assert fan(charts.fan).get_ylabel() == f"Cumulative revenue, {unit}"
+    ax = scurve(charts.curve)
+    assert ax.get_xlabel() == f"Revenue of the horizon, {unit}"
+    assert f"the target, {shown:,.0f} {unit}. " in ax.texts[0].get_text()
+    ax.figure.canvas.draw()
+    ticks = [text.get_text() for text in ax.get_xticklabels()]
+    assert len(set(ticks)) == len(ticks)
+
+
 def test_the_register_of_the_reference_can_be_read() -> None:
     lines = run("register")[0].splitlines()
     assert max(map(len, lines)) <= 100
@@ -252,6 +321,7 @@ def test_schema_and_validate(small: str) -> None:
     assert "severity" in run("schema")[0]
     assert json.loads(run("validate", small, "--json")[0])["valid"]
     text = flat(run("validate", small)[0])
+    assert "1 stream, 1 line, 1 fund, 1 risk, 0 targets" in text
     facts = json.loads(run("validate", small, "--json")[0])
     assert facts["knobs"] == sum(facts[count] for count in ("sourced", "assumed", "unsourced", "defaults"))
     assert (facts["sourced"], facts["assumed"]) == (1, 3)  # the distribution and both of its parameters
@@ -260,7 +330,9 @@ def test_schema_and_validate(small: str) -> None:
 
 def test_calibrate_plan(small: str) -> None:
     assert json.loads(run("calibrate-plan", small, "--json")[0])["factor"] > 0
-    assert "factor" in run("calibrate-plan", small)[0]
+    text = flat(run("calibrate-plan", small)[0])
+    assert "factor" in text
+    assert "0.05 % above the target, which is what the factor aims at" in text
 
 
 def test_every_command_works_without_a_scenario() -> None:
@@ -300,7 +372,10 @@ def test_summary_fits_a_page(worlds: int, risks: int) -> None:
     text = capture.get()
     lines = text.splitlines()
     assert len(lines) <= 48
-    assert lines[1].startswith("P(attain) 0.3123 ± 0.0005 (sampling), ")
-    assert ("0.12 to 0.55 across worlds" in text) == (worlds > 1)
+    if worlds > 1:
+        both = "0.312 ± 0.0005 (sampling) ± 0.012 (worlds drawn)"
+        assert lines[1] == f"P(attain) {both}, 0.12 to 0.55 in 90 % of worlds"
+    else:
+        assert lines[1].startswith("P(attain) 0.3123 ± 0.0005 (sampling), in one world")
     assert "contingency" in text
     assert "\N{HORIZONTAL ELLIPSIS}" not in text

@@ -27,6 +27,11 @@ class Calibration:
         """Revenue above the target at the present ceilings, as a share of the target."""
         return self.revenue / self.target - 1.0
 
+    @property
+    def margin(self) -> float:
+        """Revenue above the target with the factor, as a share of the target."""
+        return self.revenue_after / self.target - 1.0
+
     def to_json(self) -> dict[str, object]:
         """All figures as plain numbers."""
         return {
@@ -64,7 +69,8 @@ def ceiling_factor(scenario: Scenario, margin: float = MARGIN) -> Calibration:
     if not ceilings or revenue(0.0) > goal or revenue(100.0) < goal:
         raise ScenarioError(
             f"{scenario.file}: no common factor on the response ceilings between 0 and 100 brings revenue to "
-            f"{goal:,.0f}; it is {revenue(0.0):,.0f} without any response and {revenue(100.0):,.0f} at factor 100"
+            f"{goal:,.0f}, {100 * margin:g} % above the target; it is {revenue(0.0):,.0f} without any response and "
+            f"{revenue(100.0):,.0f} at factor 100"
         )
     factor = float(brentq(lambda f: revenue(f) - goal, 0.0, 100.0, xtol=1e-12))
     after = {knob: factor * c for knob, c in ceilings.items()}

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from engine.plots.style import BLACK, BLUE, GREEN, VERMILION, YELLOW, in_millions, new_axes, styled
+from engine.plots.style import BLACK, BLUE, GREEN, VERMILION, YELLOW, in_unit, money_unit, new_axes, styled, unit_name
 
 
 def fan(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -51,8 +51,11 @@ def fan(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.set_xticks(ends[1:] - 0.5, labels=_month_labels(dataset["month"].values))
         ax.tick_params(axis="x", length=0)
         ax.grid(False, axis="x")
-        in_millions(ax, "y")
-        ax.set_ylabel(f"Cumulative revenue, M {dataset.attrs.get('currency', '')}".rstrip())
+        scale, prefix = money_unit(plan[-1])  # the plan's path ends at its target
+        in_unit(ax, "y", scale)
+        ax.set_ylabel(
+            ", ".join(filter(None, ["Cumulative revenue", unit_name(prefix, dataset.attrs.get("currency", ""))]))
+        )
         ax.set_title("Revenue to date against the plan")
         lines = [
             Line2D([], [], color=BLACK, lw=1.6, ls=(0, (5, 2)), label="plan"),

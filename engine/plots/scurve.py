@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from engine.plots.style import BLUE, GREY, MILLION, VERMILION, in_millions, new_axes, styled
+from engine.plots.style import BLUE, GREY, VERMILION, in_unit, money_unit, new_axes, number, styled, unit_name
 
 
 def scurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -48,12 +48,13 @@ def scurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.set_xlim(left, right)
         ax.set_ylim(0, 1)
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-        in_millions(ax, "x")
-        unit = f"M {attrs.get('currency', '')}".rstrip()
-        ax.set_xlabel(f"Revenue of the horizon, {unit}")
+        scale, prefix = money_unit(target)
+        in_unit(ax, "x", scale)
+        unit = unit_name(prefix, attrs.get("currency", ""))
+        ax.set_xlabel(", ".join(filter(None, ["Revenue of the horizon", unit])))
         ax.set_ylabel("Chance of at least this revenue")
         # Words above the Axes: inside they would hide the curve, or the target's line, for some plan.
-        text = _words(attrs, attain, low, high, target, unit)
+        text = _words(attrs, attain, low, high, f"{number(target / scale, 1)} {unit}".strip())
         ax.set_title("How likely the target is", pad=14 + 13 * text.count("\n") + 13)
         words = ax.annotate(
             text, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", va="bottom", color=GREY
@@ -69,8 +70,8 @@ def _limits(revenue: np.ndarray, target: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _words(attrs: dict, attain: float, low: float, high: float, target: float, unit: str) -> str:
-    lines = [f"Dashed: the target, {target / MILLION:,.0f} {unit}. {_chance(attrs, attain)}"]
+def _words(attrs: dict, attain: float, low: float, high: float, target: str) -> str:
+    lines = [f"Dashed: the target, {target}. {_chance(attrs, attain)}"]
     if low < high:
         lines.append(f"Bar: {100 * low:.0f} % to {100 * high:.0f} % in 90 % of the worlds (what nobody knows)")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""How charts look: colours that colour-blind readers tell apart, money in millions, type for a board paper."""
+"""How charts look: colours that colour-blind readers tell apart, money in the plan's unit, type for a board paper."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
 GREY = "#6B6B6B"
 
-MILLION = 1e6
+UNITS = ((1e6, "M"), (1e3, "k"))  # as in the summary: each from 20 of it on
+LEAST = 20.0
 SIZE = (8.0, 4.8)
 DPI = 160
 
@@ -61,7 +62,31 @@ def new_axes() -> Axes:
     return figure.add_subplot()
 
 
-def in_millions(axis_of: Axes, which: str) -> None:
-    """Label the ticks of one axis in millions."""
+def money_unit(target: float) -> tuple[float, str]:
+    """What money is divided by for a plan of such a target, and the unit's prefix: M, k or nothing."""
+    for scale, prefix in UNITS:
+        if target >= LEAST * scale * (1 - 1e-9):
+            return scale, prefix
+    return 1.0, ""
+
+
+def unit_name(prefix: str, currency: str) -> str:
+    """The unit on a label."""
+    return f"{prefix} {currency}".strip()
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number with as many decimals as it has, at most ``digits``.
+
+    Examples
+    --------
+    >>> number(1500.0), number(2.5), number(-0.0)
+    ('1,500', '2.5', '0')
+    """
+    return f"{round(value, digits) + 0.0:,.{digits}f}".rstrip("0").rstrip(".")
+
+
+def in_unit(axis_of: Axes, which: str, scale: float) -> None:
+    """Label the ticks of one axis in a unit of money."""
     axis = axis_of.xaxis if which == "x" else axis_of.yaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / MILLION:,.0f}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number(value / scale)))

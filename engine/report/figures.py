@@ -1,4 +1,4 @@
-"""Numbers as people read them: money in millions, shares in percent, each with its error.
+"""Numbers as people read them: money in the plan's unit, shares in percent, each with its error.
 
 The only place where units change; everywhere else money is plain and shares are fractions.
 """
@@ -6,15 +6,69 @@ The only place where units change; everywhere else money is plain and shares are
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from math import ceil, floor, isfinite, log10
 from typing import Any
 
 import numpy as np
 
-MILLION = 1e6
 PM = "\N{PLUS-MINUS SIGN}"
 MISSING = "\N{EN DASH}"
+UNITS = ((1e6, "M"), (1e3, "k"))
+LEAST = 20.0  # a unit is used from so many of it on
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What money is printed in.
+
+    Attributes
+    ----------
+    scale : float
+        What money is divided by.
+    prefix : str
+        "M", "k" or nothing.
+    currency : str
+    """
+
+    scale: float
+    prefix: str
+    currency: str
+
+    def __str__(self) -> str:
+        return f"{self.prefix} {self.currency}".strip()
+
+    def amount(self, value: float | None, digits: int = 1) -> str:
+        """Money in this unit, with no name and no error."""
+        return MISSING if value is None or not isfinite(value) else f"{value / self.scale:,.{digits}f}"
+
+    def named(self, value: float | None, digits: int = 1) -> str:
+        """Money with the unit's prefix, for running text."""
+        return f"{self.amount(value, digits)} {self.prefix}".strip()
+
+    def money(self, figure: Mapping[str, Any], most: int = 1) -> str:
+        """A figure ``{mean, se}`` in this unit.
+
+        Examples
+        --------
+        >>> money_unit(1.5e9, "CNY").money({"mean": 1.234e8, "se": 3e5})
+        '123.4 ± 0.3'
+        """
+        return with_error(figure.get("mean"), figure.get("se"), self.scale, most)
+
+
+def money_unit(target: float, currency: str) -> Unit:
+    """The unit for a plan of such a target: millions from 20 M on, thousands from 20 k on, else plain.
+
+    Examples
+    --------
+    >>> [str(money_unit(target, "CNY")) for target in (20e6, 5e6, 19e3)]
+    ['M CNY', 'k CNY', 'CNY']
+    """
+    for scale, prefix in UNITS:
+        if target >= LEAST * scale * (1 - 1e-9):
+            return Unit(scale, prefix, currency)
+    return Unit(1.0, "", currency)
 
 
 def decimals(error: float | None, most: int = 4) -> int:
@@ -36,6 +90,18 @@ def _up(error: float, digits: int) -> float:
     """Round an error up, so that what is printed never understates it."""
     step = 10.0**-digits
     return ceil(error / step - 1e-9) * step
+
+
+def error_text(error: float, most: int = 6) -> str:
+    """An error alone, rounded up, with the decimals worth printing.
+
+    Examples
+    --------
+    >>> error_text(0.00028)
+    '± 0.0003'
+    """
+    digits = decimals(error, most)
+    return f"{PM} {_up(error, digits):,.{digits}f}"
 
 
 def with_error(value: float | None, error: float | None, scale: float = 1.0, most: int = 4) -> str:
@@ -63,23 +129,7 @@ def with_error(value: float | None, error: float | None, scale: float = 1.0, mos
     if error is None or not isfinite(error) or error == 0:
         return f"{value / scale:,.{most}f}"
     digits = decimals(error / scale, most)
-    return f"{value / scale:,.{digits}f} {PM} {_up(error / scale, digits):,.{digits}f}"
-
-
-def money(figure: Mapping[str, Any], value: str = "mean", most: int = 1) -> str:
-    """A figure ``{mean, se}`` in millions.
-
-    Examples
-    --------
-    >>> money({"mean": 1.234e8, "se": 3e5})
-    '123.4 ± 0.3'
-    """
-    return with_error(figure.get(value), figure.get("se"), scale=MILLION, most=most)
-
-
-def millions(value: float | None, digits: int = 1) -> str:
-    """Money in millions, without an error."""
-    return MISSING if value is None or not isfinite(value) else f"{value / MILLION:,.{digits}f}"
+    return f"{value / scale:,.{digits}f} {error_text(error / scale, most)}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -137,10 +187,10 @@ def plain(value: float) -> str:
     Examples
     --------
     >>> plain(40e6), plain(0.058), plain(12.0)
-    ('40 000 000', '0.058', '12')
+    ('40,000,000', '0.058', '12')
     """
     if float(value).is_integer() and abs(value) < 1e15:
-        return f"{int(value):,}".replace(",", " ")
+        return f"{int(value):,}"
     return f"{value:.12g}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +12,16 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.figures import MILLION, percent, plain
+from engine.report.figures import money_unit, percent, plain
 from engine.scenario import knobs
+from engine.scenario.model import Part
+from engine.scenario.quantity import Quantity
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from engine.analysis.calibrate import Calibration
     from engine.scenario.model import Scenario
-    from engine.scenario.quantity import Quantity
 
 Row = dict[str, Any]
 LEVEL_STYLES = {
@@ -296,14 +297,47 @@ def _sources(scenario: Scenario, prefix: str) -> set[str]:
 
 
 def diff_rows(first: Scenario, second: Scenario) -> list[Row]:
-    """Knobs that the second scenario changes, adds or drops; ``before`` or ``after`` is None where there is none."""
-    before, after = ({knob.name: knob.quantity for knob in knobs.iter_knobs(scenario)} for scenario in (first, second))
+    """Fields that the second scenario changes, adds or drops, as text; None where one of the two has no such field."""
+    before, after = (field_texts(scenario) for scenario in (first, second))
     rows = []
     for name in [*before, *(name for name in after if name not in before)]:
         old, new = before.get(name), after.get(name)
-        if old is None or new is None or quantity_text(old) != quantity_text(new):
-            rows.append({"name": name, "before": quantity_text(old) or None, "after": quantity_text(new) or None})
+        if old != new:
+            rows.append({"name": name, "before": old, "after": new})
     return rows
+
+
+def field_texts(scenario: Scenario) -> dict[str, str]:
+    """Every field of a scenario as text by its dotted name: knobs, and what is no quantity, such as a fund's name."""
+    numbers: dict[str, dict[str, str]] = {}  # by quantity: itself and its distribution's parameters
+    root = ""
+    for knob in knobs.iter_knobs(scenario):
+        root = knob.name if knob.parent is None else root
+        numbers.setdefault(root, {})[knob.name] = quantity_text(knob.quantity)
+    found: dict[str, str] = {}
+    for name, word in _leaves(scenario, ""):
+        found.update(numbers[name] if word is None else {name: word})
+    return {name: text for name, text in found.items() if text}
+
+
+def _leaves(value: Any, name: str) -> Iterator[tuple[str, str | None]]:
+    """Fields in the order of the model, with their text; None as the text of a quantity."""
+    if isinstance(value, Quantity):
+        yield name, None
+    elif isinstance(value, Part):
+        for field in type(value).model_fields:
+            if field != "schema_":
+                yield from _leaves(getattr(value, field), f"{name}.{field}" if name else field)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{name}.{key}")
+    elif isinstance(value, tuple) and all(isinstance(item, int) for item in value):
+        yield name, ", ".join(map(str, value))
+    elif isinstance(value, tuple):
+        for j, item in enumerate(value, 1):
+            yield from _leaves(item, f"{name}.{j}")
+    elif value is not None:
+        yield name, str(value)
 
 
 def diff_table(rows: Sequence[Row], first: str, second: str) -> RenderableType:
@@ -312,7 +346,7 @@ def diff_table(rows: Sequence[Row], first: str, second: str) -> RenderableType:
         return Text(f"no difference between {first} and {second}")
     table = _table("Knob", first, second)
     for row in rows:
-        table.add_row(row["name"], row["before"] or "-", row["after"] or "-")
+        table.add_row(*(Text(text or "-") for text in (row["name"], row["before"], row["after"])))
     return table
 
 
@@ -339,7 +373,8 @@ def contents(scenario: Scenario) -> Row:
 
 def contents_text(facts: Mapping[str, Any], file: str) -> RenderableType:
     """The same for people."""
-    counts = ", ".join(f"{facts[name]} {name}" for name in ("streams", "lines", "funds", "risks", "targets"))
+    tables = ("streams", "lines", "funds", "risks", "targets")
+    counts = ", ".join(f"{facts[name]} {name if facts[name] != 1 else name[:-1]}" for name in tables)
     return Text(
         f"{file} is valid: {facts['scenario']}\n{counts}\n"
         f"{facts['knobs']} numbers: {facts['sourced']} from the plan, {facts['assumed']} assumed, "
@@ -389,11 +424,14 @@ def _type(field: Mapping[str, Any]) -> str:
 
 def calibration_text(answer: Calibration, currency: str) -> RenderableType:
     """What ``calibrate-plan`` says."""
-    before, after, target = (x / MILLION for x in (answer.revenue, answer.revenue_after, answer.target))
+    unit = money_unit(answer.target, currency)
+    before = f"{unit.amount(answer.revenue, 2)} {unit}"
     text = Text(
-        f"With every risk off, no noise and spending as effective as planned, revenue is {before:,.2f} M {currency}:\n"
-        f"{percent(answer.surplus, 3)} above the target of {target:,.1f} M.\n"
-        f"A common factor of {answer.factor:.6f} on the response ceilings puts it at {after:,.2f} M:"
+        f"With every risk off, no noise and spending as effective as planned, revenue is {before}:\n"
+        f"{percent(answer.surplus, 3)} above the target of {unit.named(answer.target)}.\n"
+        f"A common factor of {answer.factor:.6f} on the response ceilings puts it at "
+        f"{unit.named(answer.revenue_after, 2)},\n"
+        f"{percent(answer.margin, 2)} above the target, which is what the factor aims at:"
     )
     for name, ceiling in answer.ceilings.items():
         text.append(f"\n  {name} = {ceiling:.6g}")

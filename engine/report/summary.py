@@ -1,11 +1,13 @@
 """The summary of a forecast for people: what ``attain run`` prints.
 
-Money in millions of the plan's currency; every figure beside its standard error.
+Money in millions or thousands of the plan's currency, or plain, by the size of its target; every figure beside its
+standard error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -13,7 +15,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.figures import MILLION, PM, millions, money, percent, probability, rule_of_three, with_error
+from engine.report.figures import (
+    PM,
+    Unit,
+    decimals,
+    error_text,
+    money_unit,
+    percent,
+    probability,
+    rule_of_three,
+    with_error,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,7 +39,7 @@ SHOWN_QUANTILES = ("0.05", "0.1", "0.5", "0.9", "0.95")
 def summary(forecast: Forecast) -> list[RenderableType]:
     """The whole summary, part by part, for a console of 100 columns."""
     figures = forecast.to_json()
-    unit = f"M {forecast.currency}"
+    unit = money_unit(forecast.target, forecast.currency)
     left = [months_table(forecast, figures, unit)]
     right = [losses_table(figures, unit, rows=len(forecast.months) + 1)]
     lower_left = [funds_table(figures, unit), review_table(figures)]
@@ -35,7 +47,7 @@ def summary(forecast: Forecast) -> list[RenderableType]:
     shorter = min(lower_left, lower_right, key=lambda tables: sum(table.row_count + 3 for table in tables))
     shorter.append(money_table(figures, unit))
     parts: list[RenderableType] = [
-        *headline(forecast, figures),
+        *headline(forecast, figures, unit),
         quantiles_table(forecast, figures, unit),
         beside(left, right),
         beside(lower_left, lower_right),
@@ -44,86 +56,94 @@ def summary(forecast: Forecast) -> list[RenderableType]:
     return parts
 
 
-def headline(forecast: Forecast, figures: Figures) -> list[RenderableType]:
+def headline(forecast: Forecast, figures: Figures, unit: Unit) -> list[RenderableType]:
     """P(attain) with both its errors, never without."""
     attain = figures["p_attain"]
     worlds = "1 world" if figures["worlds"] == 1 else f"{figures['worlds']:,} worlds"
     runs = f"{figures['paths']:,} paths in {worlds}, seed {figures['seed']}"
     title = Text.assemble((forecast.scenario_name or str(figures["scenario"]), "bold"), f": {runs}")
-    answer = Text.assemble((f"P(attain) {attain_text(attain, figures['paths'])}", "bold"), " (sampling)")
+    answer = Text(f"P(attain) {attain_text(attain, figures['paths'], figures['worlds'])}", "bold")
     if figures["worlds"] > 1:
-        answer.append(f", {attain['lo']:.2f} to {attain['hi']:.2f} across worlds (90 % of them)")
+        answer.append(f", {attain['lo']:.2f} to {attain['hi']:.2f} in 90 % of worlds", "not bold")
     elif forecast.uncertain:
-        answer.append(f", in one world: each of {forecast.uncertain} uncertain numbers at its median")
+        answer.append(f", in one world: each of {forecast.uncertain} uncertain numbers at its median", "not bold")
     else:
-        answer.append(", in one world: no number of the scenario is uncertain")
+        answer.append(", in one world: no number of the scenario is uncertain", "not bold")
     revenue = figures["revenue"]
     share = percent(revenue["mean"] / forecast.target)
     mean = Text(
-        f"Expected revenue {money(revenue, most=2)} M {forecast.currency} (standard deviation "
-        f"{millions(revenue['sd'])} M), {share} of the target of {millions(forecast.target)} M"
+        f"Expected revenue {unit.money(revenue, most=2)} {unit} (standard deviation "
+        f"{unit.named(revenue['sd'])}), {share} of the target of {unit.named(forecast.target)}"
     )
     return [title, answer, mean]
 
 
-def attain_text(attain: Figures, paths: int) -> str:
-    """P(attain) with its sampling error, or with a bound where all paths agreed."""
-    if attain["value"] not in (0.0, 1.0):
-        return with_error(attain["value"], attain["se_sampling"], most=6)
+def attain_text(attain: Figures, paths: int, worlds: int) -> str:
+    """P(attain) with its sampling error and that over worlds, or with a bound where all paths agreed."""
+    value, sampling, over_both = attain["value"], attain["se_sampling"], attain["se"]
+    if value not in (0.0, 1.0):
+        if worlds == 1 or not all(isfinite(error) and error > 0 for error in (sampling, over_both)):
+            return f"{with_error(value, sampling, most=6)} (sampling)"
+        digits = decimals(max(sampling, over_both), most=6)
+        return f"{value:.{digits}f} {error_text(sampling)} (sampling) {error_text(over_both)} (worlds drawn)"
     bound, digits = rule_of_three(paths)
     if attain["value"] == 0.0:
         return f"0: none of {paths:,} paths, at most {bound:.{digits}f} at 95 %"
     return f"1: all of {paths:,} paths, at least {1 - bound:.{digits}f} at 95 %"
 
 
-def quantiles_table(forecast: Forecast, figures: Figures, unit: str) -> RenderableType:
+def quantiles_table(forecast: Forecast, figures: Figures, unit: Unit) -> RenderableType:
     """What revenue falls short of with which chance."""
     revenue = figures["revenue"]
     table = _table("Chance of less")
     for quantile in SHOWN_QUANTILES:
         table.add_column(f"{100 * float(quantile):g} %", justify="right", no_wrap=True)
-    cells = [with_error(revenue["quantiles"][q], revenue["quantiles_se"][q], MILLION, most=1) for q in SHOWN_QUANTILES]
+    cells = [
+        with_error(revenue["quantiles"][q], revenue["quantiles_se"][q], unit.scale, most=1) for q in SHOWN_QUANTILES
+    ]
     table.add_row(f"Revenue, {unit}", *cells)
     shares = [percent(revenue["quantiles"][q] / forecast.target) for q in SHOWN_QUANTILES]
     table.add_row("of the target", *shares)
     return Padding(table, (1, 0, 0, 0))
 
 
-def months_table(forecast: Forecast, figures: Figures, unit: str) -> Table:
+def months_table(forecast: Forecast, figures: Figures, unit: Unit) -> Table:
     """Each month's expected revenue, and how far it and the year to date are ahead of the plan."""
-    table = _table(unit, "Plan", "Expected", "Vs plan", "To date")
+    table = _table(str(unit), "Plan", "Expected", "Vs plan", "To date")
     planned = expected = 0.0
     for month, plan, figure in zip(forecast.months, forecast.plan_monthly, figures["monthly_revenue"], strict=True):
         planned += plan
         expected += figure["mean"]
-        table.add_row(month, millions(plan), money(figure), _change(figure["mean"], plan), _change(expected, planned))
+        table.add_row(
+            month, unit.amount(plan), unit.money(figure), _change(figure["mean"], plan), _change(expected, planned)
+        )
     return table
 
 
-def losses_table(figures: Figures, unit: str, rows: int) -> Table:
+def losses_table(figures: Figures, unit: Unit, rows: int) -> Table:
     """The risks by expected loss, the smallest pooled so that the table ends with its neighbour."""
     losses = sorted(figures["loss_by_risk"].items(), key=lambda item: -item[1]["mean"])
-    table = _table("Loss by risk, a year", unit)
+    table = _table("Loss by risk, a year", str(unit))
     shown = losses if len(losses) <= rows else losses[: rows - 1]
     for name, figure in shown:
-        table.add_row(name, money(figure, most=2))
+        table.add_row(name, unit.money(figure, most=2))
     rest = losses[len(shown) :]
     if rest:
         # Errors of a sum never exceed the sum of the errors.
         pooled = {key: sum(figure[key] for _, figure in rest) for key in ("mean", "se")}
-        table.add_row(f"{len(rest)} smaller ones", money(pooled, most=2))
+        table.add_row(f"{len(rest)} smaller ones", unit.money(pooled, most=2))
     if not losses:
         table.add_row("no risks", "")
     return table
 
 
-def funds_table(figures: Figures, unit: str) -> Table:
+def funds_table(figures: Figures, unit: Unit) -> Table:
     """What is asked of each fund, and how often it runs dry."""
     table = _table(f"Fund, {unit}", "Needed", "95 % need", "P(empty)")
     for name, need in figures["fund_need"].items():
-        high = with_error(need["quantiles"]["0.95"], need["quantiles_se"]["0.95"], MILLION, most=1)
+        high = with_error(need["quantiles"]["0.95"], need["quantiles_se"]["0.95"], unit.scale, most=1)
         dry = probability(figures["p_fund_exhausted"][name], figures["paths"])
-        table.add_row(name, money(need), high, dry)
+        table.add_row(name, unit.money(need), high, dry)
     if not figures["fund_need"]:
         table.add_row("no funds", "", "", "")
     return table
@@ -150,9 +170,9 @@ def targets_table(figures: Figures) -> Table:
     return table
 
 
-def money_table(figures: Figures, unit: str) -> Table:
+def money_table(figures: Figures, unit: Unit) -> Table:
     """Margin, contribution, incentives and what is still to come, then the channels, with their share of revenue."""
-    table = _table(unit, "Expected", "Of revenue")
+    table = _table(str(unit), "Expected", "Of revenue")
     total = figures["revenue"]["mean"]
     names = {
         "Gross margin": "gross_margin", "Contribution": "contribution", "Incentive pay": "incentive_cost",
@@ -160,7 +180,7 @@ def money_table(figures: Figures, unit: str) -> Table:
     }  # fmt: skip
     rows = [(label, figures[name]) for label, name in names.items()]
     for label, figure in [*rows, *(figures.get("revenue_by_channel") or {}).items()]:
-        table.add_row(label, money(figure), percent(figure["mean"] / total if total else None))
+        table.add_row(label, unit.money(figure), percent(figure["mean"] / total if total else None))
     return table
 
 
@@ -182,7 +202,7 @@ def errors_text(figures: Figures) -> str:
     """What the errors mean."""
     text = f"{PM} is one standard error, over paths"
     if figures["worlds"] > 1:
-        text += " and worlds (of P(attain): over paths alone)"
+        text += " and worlds (of P(attain) the second)"
     chances = [*figures["targets"].values(), *figures["review_acted"], *figures["p_fund_exhausted"].values()]
     if any(figure.get("p", figure.get("value")) in (0.0, 1.0) for figure in [*chances, figures["p_all_targets"]]):
         text += "; < and > are 95 % bounds where no path, or every path, agreed"

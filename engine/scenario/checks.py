@@ -166,7 +166,7 @@ def _amounts(scenario: Scenario, say: Say) -> None:
 
 
 def _money(value: float) -> str:
-    return f"{value:,.0f}".replace(",", " ")
+    return f"{value:,.0f}"
 
 
 def _selectors(scenario: Scenario, say: Say, knob: str, entries: Iterable[str]) -> None:
@@ -392,6 +392,8 @@ def _kind(scenario: Scenario, say: Say, knob: str, name: str) -> bool | None:
         return False
     if name.endswith(f".{OCCURS}") and name.removeprefix("risks.").removesuffix(f".{OCCURS}") in scenario.risks:
         say(knob, f"{name} needs a risk with a probability", "a risk with a rate has no single occurrence")
+    elif (missing := _missing(scenario, name)) is not None:
+        say(knob, *missing)
     else:
         say(
             knob,
@@ -399,6 +401,20 @@ def _kind(scenario: Scenario, say: Say, knob: str, name: str) -> bool | None:
             _near(name, [*_driver_names(scenario), *knobs.index(scenario)]),
         )
     return None
+
+
+def _missing(scenario: Scenario, name: str) -> tuple[str, str] | None:
+    """What is wrong and what to do where a name's risk, line, stream or other item is not there."""
+    table, _, rest = name.partition(".")
+    if table not in _ITEMS or not rest:
+        return None
+    item, _, part = rest.partition(".")
+    known = getattr(scenario, table)
+    if item in known:
+        return None
+    near = get_close_matches(item, known, n=1, cutoff=0.8)  # no nearest name at any price: it may well be removed
+    typo = f", or did you mean {table}.{near[0]}{'.' * bool(part)}{part}?" if near else ""
+    return f"there is no {table[:-1]} {item}", f"remove this correlation too{typo}"
 
 
 def _driver_names(scenario: Scenario) -> Iterator[str]:

@@ -53,13 +53,15 @@ class Spec:
     @property
     def bounds(self) -> str:
         """The range in words."""
+        if math.isfinite(self.low) and math.isfinite(self.high) and not (self.open_low or self.open_high):
+            return f"between {_plain(self.low)} and {_plain(self.high)}"
         least = f"{'above' if self.open_low else 'at least'} {_plain(self.low)}" if self.low > -math.inf else ""
         most = f"{'below' if self.open_high else 'at most'} {_plain(self.high)}" if self.high < math.inf else ""
         return " and ".join(part for part in (least, most) if part)
 
 
 def _plain(value: float) -> str:
-    return f"{value:,.12g}".replace(",", " ")
+    return f"{value:,.12g}"
 
 
 MONEY = Spec(CURRENCY, low=0)
