@@ -275,7 +275,7 @@ def diff(
 
 @app.command("calibrate-plan")
 def calibrate_plan(scenario: ScenarioArgument = None, changes: SetOption = None, as_json: JsonOption = False) -> None:
-    """The factor on the response ceilings at which the plan, with no risk and no noise, ends 0.05 % above its target."""
+    """The factor on the response ceilings with which the plan, without risk and noise, ends 0.05 % above its target."""
     from engine.analysis.calibrate import ceiling_factor
     from engine.report.registers import calibration_text
 
