@@ -71,6 +71,21 @@ def best(work: Callable[[], object], repeats: int = 5) -> float:
     return statistics.median(times)
 
 
+def ratio(work: Callable[[], object], baseline: Callable[[], object], repeats: int = 5) -> float:
+    """Median of the ratios of work to baseline, measured in turn: the speed of a shared machine drifts."""
+    work()
+    baseline()
+    ratios = []
+    for _ in range(repeats):
+        times = []
+        for one in (work, baseline):
+            started = time.perf_counter()
+            one()
+            times.append(time.perf_counter() - started)
+        ratios.append(times[0] / times[1])
+    return statistics.median(ratios)
+
+
 def folded(scenario: Scenario) -> dict[str, Any]:
     """The central world as a plain dict in the shape of the file, for implementations that know nothing of worlds."""
     raw = tomllib.loads(scenario.resolved_text())
@@ -106,14 +121,12 @@ def numpy_twin(scale: float) -> list[Figure]:
     scenario = engine.load(REFERENCE)
     assert isinstance(scenario, Scenario)
     raw, paths = folded(scenario), int(200_000 * scale)
-    ours = best(kernel(scenario, paths))
-    theirs = best(lambda: numpy_twin.simulate(raw, paths, 1), repeats=3)
-    tuned = best(lambda: numpy_tuned.simulate(raw, paths, 1), repeats=3)
+    ours = kernel(scenario, paths)
     return [
-        Figure("NumPy / kernel, all threads", theirs / ours, bar=">= 25"),
-        Figure("hand-tuned NumPy / kernel, all threads", tuned / ours),
+        Figure("NumPy / kernel, all threads", ratio(lambda: numpy_twin.simulate(raw, paths, 1), ours), bar=">= 25"),
+        Figure("hand-tuned NumPy / kernel, all threads", ratio(lambda: numpy_tuned.simulate(raw, paths, 1), ours)),
         Figure("largest |z| of means, kernel against NumPy", float(agreement(scenario, raw, paths)), "sigma", "<= 5"),
-        Figure("kernel, all threads", 1e6 * ours / paths, "us/path"),
+        Figure("kernel, all threads", 1e6 * best(ours) / paths, "us/path"),
     ]
 
 
@@ -146,8 +159,8 @@ def draw_floor(scale: float) -> list[Figure]:
     figures = []
     for threads in (1, 2):
         jit.set_threads(threads)
-        ratio = best(kernel(scenario, paths)) / best(lambda: floor.draw(plan, paths))
-        figures.append(Figure(f"kernel / draw floor, {threads} threads", ratio, bar="<= 3"))
+        share = ratio(kernel(scenario, paths), lambda: floor.draw(plan, paths))
+        figures.append(Figure(f"kernel / draw floor, {threads} threads", share, bar="<= 3"))
     jit.set_threads(None)
     return figures
 
@@ -200,9 +213,12 @@ def many_worlds(scale: float) -> list[Figure]:
     scenario = engine.load(REFERENCE)
     assert isinstance(scenario, Scenario)
     worlds = int(1000 * scale)
-    together = best(lambda: engine.forecast(scenario, paths=1000 * worlds, worlds=1), repeats=3)
-    apart = best(lambda: engine.forecast(scenario, paths=1000 * worlds, worlds=worlds), repeats=3)
-    return [Figure(f"{worlds} worlds x 1000 paths / 1 x {1000 * worlds:,}", apart / together, bar="<= 2")]
+    share = ratio(
+        lambda: engine.forecast(scenario, paths=1000 * worlds, worlds=worlds),
+        lambda: engine.forecast(scenario, paths=1000 * worlds, worlds=1),
+        repeats=3,
+    )
+    return [Figure(f"{worlds} worlds x 1000 paths / 1 x {1000 * worlds:,}", share, bar="<= 2")]
 
 
 @case
