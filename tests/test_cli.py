@@ -271,7 +271,7 @@ def test_the_unit_of_money_follows_the_target(tmp_path: Path, target: float, uni
     )
     lines = run("run", str(file), "--paths", "2000", "--threads", "1")[0].splitlines()
     shown = target / {"M": 1e6, "k": 1e3, "C": 1.0}[unit[0]]
-    assert re.match(rf"Expected revenue [\d,.]+ ± [\d.]+ {unit} \(standard deviation [\d.]+", lines[2])
+    assert re.match(rf"Expected revenue [\d,.]+ ± [\d.]+ {unit} \(sd [\d.]+", lines[2])
     assert f"target of {shown:,.1f}" in lines[2]
     assert next(line for line in lines if line.startswith("2024-01")).split()[1] == f"{shown / 12:,.1f}"
     assert any(line.startswith(f"Revenue, {unit} ") for line in lines)

@@ -72,7 +72,7 @@ def headline(forecast: Forecast, figures: Figures, unit: Unit) -> list[Renderabl
     revenue = figures["revenue"]
     share = percent(revenue["mean"] / forecast.target)
     mean = Text(
-        f"Expected revenue {unit.money(revenue, most=2)} {unit} (standard deviation "
+        f"Expected revenue {unit.money(revenue, most=2)} {unit} (sd "
         f"{unit.named(revenue['sd'])}), {share} of the target of {unit.named(forecast.target)}"
     )
     return [title, answer, mean]
