@@ -22,7 +22,7 @@ from numba import njit, prange
 __all__ = ["compiled", "lane", "parallel", "prange", "set_threads", "share_out", "step"]
 
 # A lane loop reads and writes several rows; LLVM gives up on vector code when it would have to compare more than 8
-# pairs of addresses. The rows never overlap, and a few dozen comparisons cost little beside 128 lanes.
+# pairs of addresses. The rows never overlap, and a few dozen comparisons cost little beside the lanes of a block.
 llvm.set_option("attain", "--runtime-memory-check-threshold=64")
 
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}

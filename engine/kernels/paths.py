@@ -34,26 +34,9 @@ def link(number, whole, at, row, block, path, n, stream, k, k0, k1, given):
 
 @step
 def _draw_once(
-    number,
-    whole,
-    tables,
-    at,
-    world,
-    row,
-    block,
-    cells,
-    path,
-    n,
-    stream,
-    driver,
-    field,
-    member,
-    given,
-    source,
-    k0,
-    k1,
-    out,
-):
+    number, whole, tables, at, world, row, block, cells, path, n, stream, driver, field, member, given, source, k0,
+    k1, out,
+):  # fmt: skip
     """Draw a random field that has one value a path: a line's effectiveness or a launch's slip."""
     if member >= 0:
         copy(block, out, row.linked + member, n)
@@ -70,11 +53,8 @@ def draw_lines(number, whole, tables, at, world, row, block, cells, path, n, str
     """Draw the effectiveness of every line and the slip of every launch."""
     source = SLOTS_PER_RISK * at.risk.risks
     for b in range(at.line.lines):
-        driver, field, member = (
-            whole[at.line.driver + b],
-            whole[at.line.effectiveness + b],
-            whole[at.copula.of_line + b],
-        )
+        driver, field = whole[at.line.driver + b], whole[at.line.effectiveness + b]
+        member = whole[at.copula.of_line + b]
         _draw_once(
             number, whole, tables, at.draw, world, row, block, cells, path, n, stream, driver, field, member, given,
             source, k0, k1, row.line_effect + b,
@@ -172,25 +152,9 @@ def draw_paths(number, whole, tables, at, world, row, block, cells, mark, span, 
                 span[0, o] = NEVER
             else:
                 _draw_occurrence(
-                    number,
-                    whole,
-                    tables,
-                    at,
-                    world,
-                    row,
-                    block,
-                    cells,
-                    mark,
-                    span,
-                    path,
-                    n,
-                    stream,
-                    r,
-                    k,
-                    given,
-                    k0,
-                    k1,
-                )
+                    number, whole, tables, at, world, row, block, cells, mark, span, path, n, stream, r, k, given,
+                    k0, k1,
+                )  # fmt: skip
 
 
 @step

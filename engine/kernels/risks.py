@@ -5,7 +5,7 @@ from engine.kernels.rows import largest, smallest
 from engine.kernels.variates import exp, log, quantile_row
 
 NEVER = 1e9  # start of an occurrence that does not happen
-_GONE = 1e-12  # height below which a decay counts as over: a millionth of a fen of a plan of a billion
+_GONE = 1e-12  # height below which a decay counts as over: far below 1e-9 of any revenue
 _FADED = 27.7  # time constants after which every decay is over, exp(-27.7) being below _GONE
 
 
@@ -46,13 +46,8 @@ def draw_field(number, whole, tables, at, world, field, block, row, cells, n):
 @step
 def settle(block, row, o, months, rest, decay, trigger, lag, n):
     """End of an occurrence, start of its response, and the heights of a decay, from start, severity and duration."""
-    start, end, severity, duration, respond = (
-        row.start + o,
-        row.end + o,
-        row.severity + o,
-        row.duration + o,
-        row.respond + o,
-    )
+    start, end, respond = row.start + o, row.end + o, row.respond + o
+    severity, duration = row.severity + o, row.duration + o
     if rest:
         for p in range(n):
             block[duration, p] = months - block[start, p]

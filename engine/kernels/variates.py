@@ -76,7 +76,7 @@ def normal(u):
 
 
 # The noises of streams are made in single precision, twice as many lanes to an instruction: what they multiply stays in
-# double precision, and a relative error of 2e-7 in a random factor is far below what any sample can show.
+# double precision, and a relative error of 3e-7 in a random factor is far below what any sample can show.
 _LOG2E_32 = np.float32(1.4426950408889634)
 _LN2_32 = np.float32(0.6931471805599453)
 _LN2_HIGH_32 = np.float32(0.693359375)
