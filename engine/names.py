@@ -43,6 +43,7 @@ VARIABLES = {
     "spend": Variable(("world", "path", "line"), CURRENCY, "spend of the line, corrective money included"),
     "review_acted": Variable(("world", "path", "level"), "1", "the review level acted at least once"),
     "target_met": Variable(("world", "path", "target"), "1", "the target was met"),
+    "target_value": Variable(("world", "path", "target"), "of the target", "what the target measures"),
     "monthly_revenue_by_stream": Variable(
         ("world", "path", "month", "stream"), CURRENCY, "revenue of stream and month"
     ),

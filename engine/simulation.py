@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ DEFAULT_WORLDS = 256
 PATHS_PER_WORLD = 1000  # never fewer by default: fewer worlds then
 SCRAMBLES = 8  # independent scrambles of a Sobol' run, for its standard errors
 SAMPLERS = ("random", "sobol")
-DETAILS = ("streams", "funds")
+DETAILS = ("streams", "funds", "targets")
 CHUNK_PATHS = 131_072
 _GIB = 2**30
 
@@ -88,6 +88,11 @@ def check(paths: int, worlds: int | None, seed: int, sampler: str, threads: int 
         faults.append(f"threads: {threads} is below 1")
     if faults:
         raise SimulationError("; ".join(faults))
+
+
+def set_threads(threads: int | None) -> int:
+    """Set the number of threads of all runs that follow; `None` means all that the machine offers."""
+    return jit.set_threads(threads)
 
 
 def plan_run(scenario: Scenario | Worlds, paths: int, worlds: int | None, seed: int, sampler: str) -> Run:
@@ -264,8 +269,8 @@ def simulate(
     seed : int, optional
         0 to 2**64 - 1. The same seed gives the same bits for any number of threads and chunks.
     sampler : {"random", "sobol"}, optional
-    detail : collection of {"streams", "funds"}, optional
-        Also keep the months of each stream, or of each fund.
+    detail : collection of {"streams", "funds", "targets"}, optional
+        Also keep the months of each stream, or of each fund, or what each target measures.
     threads : int, optional
         Default: all cores.
     chunk_paths : int, optional
@@ -297,6 +302,74 @@ def simulate(
         column = chunk.start * run.paths_per_world + chunk.path
         fill(run, chunk, plan, column, run.paths_per_world, out)
     return to_dataset(run, out, detail)
+
+
+class Replay:
+    """The same paths of the same worlds again and again, under other amounts of lines and funds.
+
+    Parameters
+    ----------
+    run : Run
+        Random paths; a Sobol' run cannot be replayed.
+    detail : collection of {"targets"}, optional
+        Also keep what each target measures.
+    """
+
+    def __init__(self, run: Run, detail: Collection[str] = ()) -> None:
+        assert run.scrambles == 1
+        self.run = run
+        self._detail = tuple(detail)
+        value, _ = arrays.result_rows(run.scenario, self._detail)
+        measures = range(value.target_value, value.target_value + (1 + len(run.scenario.targets)))
+        self._kept = np.array([value.revenue] if "targets" not in self._detail else list(measures))
+        self._plan = arrays.build(run.worlds, self._detail)
+        self._buffer: layout.Outputs | None = None
+        self.done = 0
+        """Paths simulated so far."""
+
+    def sample(self, amounts: Mapping[str, float], paths: int | None = None, first: int = 0) -> np.ndarray:
+        """Simulate all worlds under other amounts.
+
+        Parameters
+        ----------
+        amounts : mapping of str to float
+            Amounts by knob, such as ``lines.ads.amount``; those not named are as in the scenario. [CNY]
+        paths : int, optional
+            Paths of each world; by default all of the run.
+        first : int, optional
+            The first of them.
+
+        Returns
+        -------
+        ndarray, shape (1, worlds, paths) or (targets, worlds, paths)
+            Revenue [CNY]; or what each target measures, revenue first.
+        """
+        worlds = self.run.worlds
+        count = len(worlds)
+        values = {knob: np.full(count, amount) for knob, amount in amounts.items()}
+        plan = arrays.revise(self._plan, replace(worlds, values={**worlds.values, **values}))
+        wanted = self.run.paths_per_world if paths is None else paths
+        step = max(1, CHUNK_PATHS // count)
+        found = np.empty((self._kept.size, count, wanted))
+        for start in range(0, wanted, step):
+            n = min(step, wanted - start)
+            out = self._outputs(count * n)
+            fill(self.run, Chunk(0, count, first + start, n), plan, 0, n, out)
+            for j, row in enumerate(self._kept):
+                found[j, :, start : start + n] = out.values[row].reshape(count, n)
+        self.done += count * wanted
+        return found
+
+    def _outputs(self, columns: int) -> layout.Outputs:
+        if self._buffer is None or self._buffer.values.shape[1] < columns:
+            self._buffer = allocate(self.run.scenario, columns, self._detail)
+        return narrow(self._buffer, columns)
+
+
+def narrow(buffer: layout.Outputs, columns: int) -> layout.Outputs:
+    """Outputs of fewer columns in the same memory: fresh memory for each chunk would cost time."""
+    values, flags = (a.reshape(-1)[: a.shape[0] * columns].reshape(a.shape[0], columns) for a in buffer)
+    return layout.Outputs(values, flags)
 
 
 def months(scenario: Scenario) -> np.ndarray:
@@ -353,6 +426,8 @@ def to_dataset(run: Run, out: layout.Outputs, detail: Collection[str] = ()) -> x
         result["monthly_revenue_by_stream"] = labelled(values("stream_months", months * streams), months, streams)
     if "funds" in detail:
         result["monthly_fund_balance"] = labelled(values("fund_months", months * funds), months, funds)
+    if "targets" in detail:
+        result["target_value"] = labelled(values("target_value", 1 + len(scenario.targets)))
     from engine import dataset
 
     return dataset.build(result, coordinates(run), scenario.plan.currency, provenance(run))

@@ -461,15 +461,9 @@ def _round(run: Run, tally: _Tally, size: int, progress: Progress | None) -> Non
             span, plan = (chunk.start, chunk.stop), arrays.build(run.worlds.part(chunk.start, chunk.stop))
         assert plan is not None
         columns = (chunk.stop - chunk.start) * chunk.n_paths
-        out = _narrow(buffer, columns)
+        out = simulation.narrow(buffer, columns)
         simulation.fill(run, chunk, plan, 0, chunk.n_paths, out)
         tally.add(chunk, out)
         done += columns
         if progress is not None:
             progress(before + done, before + run.n_paths)
-
-
-def _narrow(buffer: layout.Outputs, columns: int) -> layout.Outputs:
-    """Outputs of fewer columns in the same memory: fresh memory for each chunk would cost time."""
-    values, flags = (a.reshape(-1)[: a.shape[0] * columns].reshape(a.shape[0], columns) for a in buffer)
-    return layout.Outputs(values, flags)

@@ -121,6 +121,9 @@ def _close(number, whole, at, block, mark, n):
         add_scaled(block, value.contribution, -1.0, value.response_cost + r, n)
     met = value.size + at.flag.target_met
     targets.finish(number, whole, at.target, row, block, at.control.funds, value.fund_balance, overrun, met, n)
+    if value.targets_kept:
+        for q in range(at.target.targets):
+            copy(block, value.target_value + q, row.tally + 4 * q, n)
 
 
 @step

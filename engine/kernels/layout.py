@@ -212,9 +212,11 @@ class ValueAt(NamedTuple):
     corrective: int  # b + 1, the last for money without a line
     stream_months: int  # t x i where asked for
     fund_months: int  # t x f where asked for
+    target_value: int  # q where asked for: what each target measures
     size: int
     streams_kept: int  # 1 where stream_months is asked for
     funds_kept: int
+    targets_kept: int
 
 
 class FlagAt(NamedTuple):

@@ -320,12 +320,10 @@ def _control(build: Builder, shares: np.ndarray) -> layout.ControlAt:
     levels = list(enumerate(scenario.review.levels, 1))
     lines, funds = list(scenario.lines), list(scenario.funds)
     incentives = scenario.incentives
-    amounts = build.table("lines", [(n, v.amount) for n, v in scenario.lines.items()], "amount")
-    paid = [b for b, n in enumerate(lines) if incentives is None or n != incentives.line]
+    money = _money(build)
     first = int(scenario.plan.start[5:7]) - 1
     tiers = list(enumerate(incentives.tiers if incentives is not None else (), 1))
     chosen = selectors.select(incentives.streams, scenario.streams) if incentives is not None else []
-    budget = amounts[:, lines.index(incentives.line)] if incentives is not None and incentives.line else np.zeros(1)
     return layout.ControlAt(
         months=scenario.plan.months,
         funds=len(funds),
@@ -333,18 +331,32 @@ def _control(build: Builder, shares: np.ndarray) -> layout.ControlAt:
         tiers=len(tiers),
         tier_stream_count=len(chosen),
         plan=build.number(target[:, None] * shares),
-        fund_amount=build.number(build.table("funds", [(n, v.amount) for n, v in scenario.funds.items()], "amount")),
+        fund_amount=build.number(money["fund_amount"]),
         level_lag=build.number(columns([build.read(f"review.levels.{j}.lag", v.lag) for j, v in levels])),
         level_amount=build.number(columns([build.read(f"review.levels.{j}.amount", v.amount) for j, v in levels])),
         tier_from=build.number(columns([build.read(f"incentives.tiers.{j}.1", t[0]) for j, t in tiers])),
         tier_rate=build.number(columns([build.read(f"incentives.tiers.{j}.2", t[1]) for j, t in tiers])),
-        incentive_budget=build.number(budget),
-        line_cost=build.number(amounts[:, paid].sum(axis=1)),
+        incentive_budget=build.number(money["incentive_budget"]),
+        line_cost=build.number(money["line_cost"]),
         level_line=build.integer([len(lines) if v.line is None else lines.index(v.line) for _, v in levels]),
         level_fund=build.integer([layout.OUTSIDE if v.fund is None else funds.index(v.fund) for _, v in levels]),
         quarter=build.integer((first + np.arange(scenario.plan.months)) // 3),
         tier_stream=build.integer([list(scenario.streams).index(s) for s in chosen]),
     )
+
+
+def _money(build: Builder) -> dict[str, np.ndarray]:
+    """Numbers of `ControlAt` that follow from the amounts of lines and funds, shape (1 or W[, funds])."""
+    scenario = build.scenario
+    lines, incentives = list(scenario.lines), scenario.incentives
+    amounts = build.table("lines", [(n, v.amount) for n, v in scenario.lines.items()], "amount")
+    variable_pay = None if incentives is None else incentives.line
+    paid = [b for b, n in enumerate(lines) if n != variable_pay]
+    return {
+        "fund_amount": build.table("funds", [(n, v.amount) for n, v in scenario.funds.items()], "amount"),
+        "incentive_budget": np.zeros(1) if variable_pay is None else amounts[:, lines.index(variable_pay)],
+        "line_cost": amounts[:, paid].sum(axis=1),
+    }
 
 
 def target_names(scenario: Scenario) -> list[str]:
@@ -425,10 +437,10 @@ def _draws(build: Builder) -> layout.DrawAt:
 
 
 def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layout.ValueAt, layout.FlagAt]:
-    """Rows of a path's results; `detail` adds the months of each stream ("streams") or fund ("funds")."""
+    """Rows of a path's results; `detail` adds the months of each stream or fund, or what each target measures."""
     months, streams = scenario.plan.months, len(scenario.streams)
     risks, funds = len(scenario.risks), len(scenario.funds)
-    kept = {"streams_kept": int("streams" in detail), "funds_kept": int("funds" in detail)}
+    kept = {f"{name}_kept": int(name in detail) for name in ("streams", "funds", "targets")}
     sizes = {
         "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1,
         "monthly_revenue": months, "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds,
@@ -436,6 +448,7 @@ def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layou
         "customers": sum(s.customers is not None for s in scenario.streams.values()),
         "corrective": len(scenario.lines) + 1, "stream_months": months * streams * kept["streams_kept"],
         "fund_months": months * funds * kept["funds_kept"],
+        "target_value": (len(scenario.targets) + 1) * kept["targets_kept"],
     }  # fmt: skip
     flags = {
         "status": months, "fund_exhausted": funds, "acted": len(scenario.review.levels),
@@ -488,3 +501,20 @@ def build(worlds: Worlds, detail: Collection[str] = ()) -> layout.PlanArrays:
         streams=np.ascontiguousarray(worlds.streams, np.uint64),
         layout=layout.Layout(**at),
     )
+
+
+def revise(plan: layout.PlanArrays, worlds: Worlds) -> layout.PlanArrays:
+    """`build(worlds)` for worlds that differ from those of `plan` in the amounts of lines and funds alone.
+
+    Nothing else is built anew: an optimiser asks for thousands of allocations of the same worlds.
+    """
+    build = Builder(worlds)
+    lifts, money, at = Lifts.of(build), _money(build), plan.layout
+    parts = {at.line.adstock: lifts.adstock, at.line.response: lifts.response}
+    parts |= {getattr(at.control, name): values for name, values in money.items()}
+    flat_parts = {offset: values.reshape(values.shape[0], -1) for offset, values in parts.items()}
+    rows = max(plan.numbers.shape[0], *(values.shape[0] for values in flat_parts.values()))
+    numbers = np.array(np.broadcast_to(plan.numbers, (rows, plan.numbers.shape[1])))
+    for offset, values in flat_parts.items():
+        numbers[:, offset : offset + values.shape[1]] = values
+    return plan._replace(numbers=numbers)

@@ -35,7 +35,7 @@ def faults(scenario: Scenario) -> list[Fault]:
 
     for check in (
         _ranges, _names, _plan, _seasons, _streams, _lines, _amounts, _risks, _review, _incentives, _targets,
-        _correlation, _collisions,
+        _optimise, _correlation, _collisions,
     ):  # fmt: skip
         check(scenario, say)
     return found
@@ -286,6 +286,33 @@ def _targets(scenario: Scenario, say: Say) -> None:
             for field, selector in (("where", target.where), ("of", target.of)):
                 if selector is not None and _selector(scenario, say, f"{knob}.{field}", selector):
                     _counted(scenario, say, f"{knob}.{field}", target.measure, selector)
+
+
+def _optimise(scenario: Scenario, say: Say) -> None:
+    known = {**scenario.lines, **scenario.funds}
+
+    def refer(knob: str, names: Sequence[str]) -> None:
+        for j, name in enumerate(names, 1):
+            if name in scenario.lines and name in scenario.funds:
+                say(f"{knob}.{j}", f"{name!r} is both a line and a fund", "rename one of them")
+            else:
+                _refer(say, f"{knob}.{j}", name, "line or fund", known)
+            if name in names[: j - 1]:
+                say(f"{knob}.{j}", f"{name!r} stands there twice", "drop one of them")
+
+    refer("optimise.fixed", scenario.optimise.fixed)
+    for name, group in scenario.optimise.groups.items():
+        knob = f"optimise.groups.{name}"
+        _check_word(say, knob, name, "name")
+        refer(f"{knob}.members", group.members)
+        if not group.members:
+            say(f"{knob}.members", "no line or fund is named", "name some, or drop the group")
+        if group.at_least is None and group.at_most is None:
+            say(knob, "no bound is given", "give at_least, at_most or both")
+        elif group.at_least is not None and group.at_most is not None:
+            least, most = group.at_least.central(), group.at_most.central()
+            if least > most:
+                say(knob, f"at_least {least:g} exceeds at_most {most:g}", "lower one or raise the other")
 
 
 def _counted(scenario: Scenario, say: Say, knob: str, measure: str, selector: str) -> None:

@@ -340,6 +340,28 @@ class Target(Part):
     """Upper bound; or give `at_least`."""
 
 
+class Group(Part):
+    """Lines and funds whose money together keeps within shares of the budget."""
+
+    members: tuple[str, ...]
+    """Names of the lines and funds."""
+    at_least: Annotated[Quantity | None, SHARE] = None
+    """Least share of the budget."""
+    at_most: Annotated[Quantity | None, SHARE] = None
+    """Greatest share of the budget."""
+
+
+class Optimise(Part):
+    """What the optimiser may do with the money, besides the bounds of each line and fund."""
+
+    fixed: tuple[str, ...] = ()
+    """Lines and funds that keep the plan's amount."""
+    away: Annotated[Quantity | None, POSITIVE] = None
+    """Most that an amount may differ from the plan's, as a share of it; by default no such bound."""
+    groups: dict[str, Group] = {}
+    """Shares of the budget that several lines and funds keep to together, by name."""
+
+
 class Scenario(Part):
     """One scenario: a plan, its risks and its budget."""
 
@@ -367,6 +389,8 @@ class Scenario(Part):
     """Spearman rank correlations of pairs of drivers, or of pairs of uncertain knobs: "first ~ second"."""
     targets: dict[str, Target] = {}
     """Further goals by name; the plan's revenue target is implied."""
+    optimise: Optimise = Optimise()
+    """Constraints on the budget that `attain optimise` sets out."""
 
     _file: str = PrivateAttr(default="scenario")
     _text: str = PrivateAttr(default="")

@@ -1,0 +1,1 @@
+"""The budget: which money makes attainment most likely, and how good that answer is."""

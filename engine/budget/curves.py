@@ -1,0 +1,73 @@
+"""What money does before chance comes in: the response of every line as a curve of its amount."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.budget.problem import Item, Problem
+from engine.scenario.packing import Builder
+from engine.scenario.volume import Lifts, plan_shares
+from engine.scenario.worlds import design
+
+POINTS = 193  # of the fine curve, from which effects between are read
+PIECES = 24  # of the piecewise linear curve in a model
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Response of each item to its amount, in the central world.
+
+    Attributes
+    ----------
+    at : ndarray, shape (items, POINTS)
+        Amounts from the least to the greatest. [CNY]
+    height : ndarray, shape (items, POINTS)
+        Of a line its response U, averaged over the months with the plan's revenue as weights; of a fund the amount as
+        a share of the budget.
+    acts : ndarray of bool, shape (items,)
+        Whether the amount can change revenue at all.
+    moves : ndarray of bool, shape (items,)
+        Whether it can, and may be chosen.
+    """
+
+    at: np.ndarray
+    height: np.ndarray
+    acts: np.ndarray
+    moves: np.ndarray
+
+    def heights(self, x: np.ndarray) -> np.ndarray:
+        """Height at amounts, shape (items,)."""
+        return np.array([float(self.height_of(j, v)) for j, v in enumerate(x)])
+
+    def height_of(self, j: int, amount: np.ndarray | float) -> np.ndarray:
+        """Height of one item at an amount."""
+        return np.interp(amount, self.at[j], self.height[j])
+
+
+def build(problem: Problem) -> Curves:
+    """Evaluate the responses of a problem's lines."""
+    scenario, items = problem.scenario, problem.items
+    at = np.array([np.linspace(item.low, max(item.low, min(item.high, problem.budget)), POINTS) for item in items])
+    lines = [j for j, item in enumerate(items) if item.table == "lines"]
+    height = at / max(problem.budget, 1e-9)
+    if lines:
+        worlds = design(scenario, {items[j].knob: at[j] for j in lines})
+        response = Lifts.of(Builder(worlds)).response  # (points, lines, months), in the order of the scenario's lines
+        weighted = np.broadcast_to(response, (POINTS, *response.shape[1:])) @ plan_shares(scenario)[0]
+        height[lines] = weighted.T
+    acts = np.array([_acts(problem, item) for item in items])
+    return Curves(at, height, acts, acts & np.array([item.low < item.high for item in items]))
+
+
+def _acts(problem: Problem, item: Item) -> bool:
+    """Whether revenue depends on an amount: a line by its response, a fund by who draws on it."""
+    scenario = problem.scenario
+    if item.table == "lines":
+        line = scenario.lines[item.name]
+        return line.response is not None and bool(line.reach)
+    answers = [risk.response for risk in scenario.risks.values() if risk.response is not None]
+    return any(answer.fund == item.name for answer in answers) or any(
+        level.fund == item.name for level in scenario.review.levels
+    )

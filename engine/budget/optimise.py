@@ -1,0 +1,313 @@
+"""optimise(): a scenario -> the allocation that makes attainment most likely, with its certificate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine import simulation
+from engine.budget import certificate, curves, evaluate, goals, mean_value, prices, problem
+from engine.budget.allocation import Allocation, Certificate
+from engine.budget.curves import PIECES, Curves
+from engine.budget.evaluate import Figure
+from engine.budget.goals import MET, Goal
+from engine.budget.milp import SOLVERS, version
+from engine.budget.oracle import Oracle
+from engine.budget.problem import Problem
+from engine.budget.search import Search
+from engine.errors import AllocationError
+from engine.scenario.model import Scenario
+from engine.scenario.worlds import key
+
+FRESH_PATHS = 1_000_000
+PRICE_PATHS = 100_000
+CERTIFY_SECONDS = 150.0
+BUDGET_STEPS = 10  # of the search for the least budget
+AGREE = 0.003  # of P: two routes further apart than this, and than their error, do not agree
+
+Report = Callable[[str], None]
+
+
+def _quiet(_: str) -> None:
+    """No progress is shown."""
+
+
+@dataclass
+class Setting:
+    """A decision with its oracle, ready to be searched."""
+
+    problem: Problem
+    curves: Curves
+    goal: Goal
+    oracle: Oracle
+    solver: str
+    deadline: float = np.inf
+
+    def search(self, changed: Problem | None = None) -> Search:
+        """A search on the same paths, also of a decision with other bounds or another budget."""
+        return Search(self.problem if changed is None else changed, self.oracle, self.solver, self.deadline)
+
+
+def check(objective: str, alpha: float, confidence: float, solver: str, time_limit: float | None) -> None:
+    """Refuse options that make no sense.
+
+    Raises
+    ------
+    AllocationError
+        Naming option, value and bound.
+    """
+    faults = []
+    if objective not in goals.OBJECTIVES:
+        faults.append(f"objective: {objective!r} is none of {', '.join(goals.OBJECTIVES)}")
+    if not 0 < alpha < 1:
+        faults.append(f"alpha: {alpha} lies outside 0 to 1")
+    if not 0 < confidence < 1:
+        faults.append(f"confidence: {confidence} lies outside 0 to 1")
+    if solver not in SOLVERS:
+        faults.append(f"solver: {solver!r} is neither of {', '.join(SOLVERS)}")
+    if time_limit is not None and not time_limit > 0:
+        faults.append(f"time_limit: {time_limit} is not above 0")
+    if faults:
+        raise AllocationError("; ".join(faults))
+
+
+def prepare(
+    scenario: Scenario, goal: Goal, paths: int, worlds: int | None, seed: int, solver: str, most: float | None = None,
+    announce: Callable[[], None] | None = None,
+) -> tuple[Setting, float]:  # fmt: skip
+    """Read the decision and set up its oracle; also the seconds that compiling took.
+
+    `most` is the largest budget that will be looked at, by default the plan's.
+    """
+    decision = problem.build(scenario)
+    if most is not None:
+        decision = replace(decision, budget=max(most, decision.budget))
+    run = simulation.plan_run(scenario, paths, worlds, seed, "random")
+    compiled = simulation.compile_kernels(run, announce)
+    shapes = curves.build(decision)
+    return Setting(decision, shapes, goal, Oracle(decision, shapes, goal, run), solver), compiled
+
+
+def optimise(
+    scenario: Scenario,
+    *,
+    objective: str = "p_attain",
+    alpha: float = 0.9,
+    confidence: float = 0.8,
+    paths: int = 200_000,
+    worlds: int | None = None,
+    seed: int = 1,
+    solver: str = "highs",
+    time_limit: float | None = None,
+    certify: bool = False,
+    fresh_paths: int = FRESH_PATHS,
+    threads: int | None = None,
+    report: Report | None = None,
+    announce: Callable[[], None] | None = None,
+) -> Allocation:
+    """Set the budget out across lines and funds so that the objective is best.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    objective : {"p_attain", "expected_revenue", "cvar_shortfall", "joint", "robust", "min_budget"}, optional
+        P(revenue >= target); mean revenue; the mean shortfall of the worst 1 - alpha of all years; P(all targets met);
+        P(attain) in the worst tenth of the worlds; the least money with P(attain) at `confidence`.
+    alpha : float, optional
+        Of `cvar_shortfall`. (0, 1)
+    confidence : float, optional
+        Of `min_budget`. (0, 1)
+    paths, worlds, seed, threads : see `engine.simulate`
+        Paths on which the allocation is chosen.
+    solver : {"highs", "cbc"}, optional
+    time_limit : float, optional
+        After this the search ends with the best found. [s]
+    certify : bool, optional
+        Also run the second route and bound the optimum from above, which takes up to three minutes.
+    fresh_paths : int, optional
+        Paths of other worlds on which the answer is judged.
+    report : callable, optional
+        Called with a line of text as the work proceeds.
+    announce : callable, optional
+        Called when the kernels take more than a second to compile.
+
+    Returns
+    -------
+    Allocation
+
+    Raises
+    ------
+    AllocationError
+        If an option makes no sense, constraints contradict each other, a confidence is out of reach, or a solver is
+        missing, fails or lies.
+    SimulationError
+        If a size makes no sense or does not fit.
+    """
+    started = time.perf_counter()
+    check(objective, alpha, confidence, solver, time_limit)
+    simulation.check(paths, worlds, seed, "random", threads)
+    simulation.check(fresh_paths, None, seed, "random")
+    simulation.set_threads(threads)
+    say = _quiet if report is None else report
+    goal = goals.choose(objective, alpha)
+    most = _everything(scenario) if objective == "min_budget" else None
+    setting, compiled = prepare(scenario, goal, paths, worlds, seed, solver, most, announce)
+    setting.deadline = np.inf if time_limit is None else time.perf_counter() + time_limit
+    searching = time.perf_counter()
+    say("searching")
+    if objective == "min_budget":
+        search, x = least_budget(setting, confidence, problem.build(scenario).budget, say)
+    else:
+        search = setting.search()
+        x, _ = search.climb(setting.problem.plan)
+    x = tidy(search.problem, x)
+    timing = {"compile_s": compiled, "search_s": time.perf_counter() - searching}
+    found = _judge(setting, search, x, fresh_paths, certify, say, timing)
+    timing["total_s"] = time.perf_counter() - started
+    return replace(found, objective=objective, confidence=confidence if objective == "min_budget" else None)
+
+
+def _everything(scenario: Scenario) -> float:
+    """Money at which every line and fund has its maximum."""
+    return sum(item.high for item in problem.build(scenario).items)
+
+
+def tidy(decision: Problem, x: np.ndarray) -> np.ndarray:
+    """Amounts to six digits of the budget, as a person would write them, where the constraints allow it."""
+    step = 10.0 ** (np.floor(np.log10(max(decision.budget, 1e-300))) - 5)
+    free = np.array([not item.whole and item.low < item.high for item in decision.items])
+    low, high = (np.array([getattr(item, end) for item in decision.items]) for end in ("low", "high"))
+    rounded = np.where(free, np.clip(np.floor(x / step + 1e-6) * step, low, high), x)
+    left = float(x.sum() - rounded.sum())
+    room = np.where(free & (rounded > low), high - rounded, -1.0)
+    if left > 0 and room.max() >= left:
+        rounded[int(np.argmax(np.where(room >= left, rounded, -1.0)))] += left
+    return rounded if decision.holds(rounded) else x
+
+
+def least_budget(setting: Setting, confidence: float, start: float, say: Report) -> tuple[Search, np.ndarray]:
+    """The least money with which P(attain) reaches a confidence, and the search that has it for its budget.
+
+    P at the best allocation never falls with money, so halving finds the least; the amounts of one step start the next.
+
+    Raises
+    ------
+    AllocationError
+        If the confidence is out of reach.
+    """
+    most = setting.problem.budget
+    least = sum(item.low for item in setting.problem.items)
+
+    def at(money: float, from_: np.ndarray) -> tuple[Search, np.ndarray, float]:
+        say(f"least budget: trying {money:,.0f}")
+        search = setting.search(setting.problem.with_budget(money))
+        return search, *search.climb(from_)
+
+    enough, x, p = at(most, setting.problem.plan)
+    if p < confidence:
+        raise AllocationError(
+            f"confidence {confidence:g} is out of reach: with every maximum used, {most:,.0f} in all, P(attain) is "
+            f"{p:.3f}; raise the maximum of lines that work, or ask for less"
+        )
+    low, high = least, float(x.sum())
+    money = min(max(start, low), high)
+    for _ in range(BUDGET_STEPS):
+        if high - low < 1e-3 * most:
+            break
+        search, y, p = at(money, x)
+        if p >= confidence:
+            high, enough, x = float(y.sum()), search, y
+        else:
+            low = money
+        money = 0.5 * (low + high)
+    return setting.search(enough.problem.with_budget(high)), x
+
+
+def fresh_seed(seed: int) -> int:
+    """Seed of the paths on which an answer is judged: far from those of neighbouring seeds."""
+    low, high = key(seed)
+    return (int(low) + (int(high) << 32) + 0x9E3779B97F4A7C15) % 2**64
+
+
+def _judge(
+    setting: Setting, search: Search, x: np.ndarray, fresh_paths: int, certify: bool, say: Report,
+    timing: dict[str, float],
+) -> Allocation:  # fmt: skip
+    """Judge an allocation on fresh paths of fresh worlds, against the plan's own amounts and other rivals."""
+    scenario, goal = setting.problem.scenario, setting.goal
+    decision, seed = search.problem, setting.oracle.run.seed
+    moment = time.perf_counter()
+    second = _second_route(setting, search, x, say) if certify and isinstance(goal, _BOUNDED) else None
+    better = None if second is None else second[2]
+    if better is not None:
+        x = tidy(decision, better)
+    timing["certify_s"] = time.perf_counter() - moment
+    moment = time.perf_counter()
+    say("judging on fresh paths")
+    plan_x = setting.problem.plan
+    run = simulation.plan_run(scenario, fresh_paths, None, fresh_seed(seed), "random")
+    fresh = Oracle(decision, setting.curves, goal, run)
+    rival = mean_value.mean_value_optimum(decision, setting.curves, setting.solver)
+    slack, slack_plan, slack_rival = (fresh.slack(y) for y in (x, plan_x, rival))
+    attained, planned, averaged = ((s[0] >= MET).astype(float) for s in (slack, slack_plan, slack_rival))
+    p, sampling = evaluate.mean(attained), evaluate.sampling_error(attained)
+    scores, scores_plan = goal.scores(slack), goal.scores(slack_plan)
+    timing["judge_s"] = time.perf_counter() - moment
+    moment = time.perf_counter()
+    say("pricing lines and funds")
+    per_world = min(setting.oracle.run.paths_per_world, max(1, PRICE_PATHS // len(setting.oracle.run.worlds)))
+    found_prices = prices.prices(setting.oracle, x, per_world)
+    timing["prices_s"] = time.perf_counter() - moment
+    proof = Certificate(
+        in_sample=search.score(x), solver=setting.solver, solver_version=version(setting.solver),
+        status="time limit" if search.late else "optimal", mip_gap=search.mip_gap,
+        vss=evaluate.mean(attained - averaged),
+    )  # fmt: skip
+    if second is not None:
+        proof = _proved(proof, p, sampling, *second[:2])
+    return Allocation(
+        scenario=scenario, problem=decision, curves=setting.curves, objective=goal.name, x=x,
+        value=evaluate.mean(scores), value_plan=evaluate.mean(scores_plan),
+        value_gain=evaluate.mean(scores - scores_plan), p_attain=p, p_attain_plan=evaluate.mean(planned),
+        gain=evaluate.mean(attained - planned), se_sampling=sampling, fresh_paths=run.n_paths,
+        worlds=run.n_worlds, seed=seed, certificate=proof, prices=found_prices,
+        rivals={"plan": plan_x, "equal split": mean_value.equal_split(decision, setting.curves), "mean value": rival},
+        timing=timing,
+    )  # fmt: skip
+
+
+_BOUNDED = (goals.Attain, goals.Joint)
+
+
+def _second_route(
+    setting: Setting, search: Search, x: np.ndarray, say: Report
+) -> tuple[certificate.Gap | None, Figure, np.ndarray | None]:
+    """The gap, how far the second route's best lies above the first's, and that best where it is clearly better."""
+    seed = fresh_seed(fresh_seed(setting.oracle.run.seed))
+    found = certificate.gap(
+        search.problem, setting.curves, setting.goal, x, seed, setting.solver, CERTIFY_SECONDS, say
+    )  # fmt: skip
+    if found is None:
+        return None, Figure(np.nan, np.nan), None
+    best = max(found.candidates, key=search.score)
+    scores, rivals = (setting.goal.scores(setting.oracle.slack(y)) for y in (x, best))
+    ahead = evaluate.mean(rivals - scores)
+    clearly = ahead.value > max(AGREE, 2.0 * ahead.se)
+    return found, ahead, search.climb(best)[0] if clearly else None
+
+
+def _proved(
+    proof: Certificate, p: Figure, sampling: float, found: certificate.Gap | None, ahead: Figure
+) -> Certificate:
+    if found is None:
+        return proof
+    bound = certificate.bound(p, sampling, found)
+    return replace(
+        proof, upper_bound=bound, gap=bound["value"] - p.value, gap_high=found.high,
+        bounds_what=certificate.BOUNDS_WHAT.format(pieces=PIECES, error=f"{100 * found.error.value:.2f}"),
+        routes_agree=abs(ahead.value) <= max(AGREE, 2.0 * ahead.se), route_two=ahead,
+        replications=found.replications, proved=found.proved,
+    )  # fmt: skip

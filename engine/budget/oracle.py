@@ -1,0 +1,165 @@
+"""The simulation as an oracle: what an allocation is worth, and what more money does on each path.
+
+All allocations are tried on the same paths of the same worlds, so that they differ by what the money does alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.budget.curves import Curves
+from engine.budget.goals import Goal
+from engine.budget.problem import Problem
+from engine.scenario import arrays
+from engine.simulation import Replay, Run
+
+STEP = 0.15  # of an item's range, by which its amount is moved to see what it does
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What one item does to every path near an allocation: slacks change piecewise linearly with the item's height.
+
+    Attributes
+    ----------
+    knots : ndarray, shape (knots,)
+        Heights, rising.
+    change : ndarray, shape (knots, rows, worlds, paths)
+        Change of the slacks there; beyond the outer knots the outer pieces go on.
+    """
+
+    knots: np.ndarray
+    change: np.ndarray
+
+    def shares(self, height: np.ndarray) -> np.ndarray:
+        """Weights of the knots by which a height is interpolated, shape (len(height), knots)."""
+        found = np.zeros((height.size, self.knots.size))
+        piece = np.clip(np.searchsorted(self.knots, height) - 1, 0, self.knots.size - 2)
+        width = self.knots[piece + 1] - self.knots[piece]
+        share = (height - self.knots[piece]) / width
+        rows = np.arange(height.size)
+        found[rows, piece], found[rows, piece + 1] = 1.0 - share, share
+        return found
+
+
+@dataclass(frozen=True)
+class Local:
+    """The year near one allocation: every path's slacks, and what each item's height does to them.
+
+    A line's effect on a path is taken as proportional to the height of its response, which makes the model good far
+    from where it was made; a fund's is looked up between a few amounts. Only the kernel's own word counts in the end.
+
+    Attributes
+    ----------
+    slack : ndarray, shape (rows, worlds, paths)
+        At the allocation where the model was made.
+    effects : dict of int to Effect
+        By item; the others do nothing.
+    """
+
+    goal: Goal
+    curves: Curves
+    slack: np.ndarray
+    effects: dict[int, Effect]
+
+    def slacks(self, x: np.ndarray) -> np.ndarray:
+        """Slacks of every path at an allocation, shape (rows, worlds, paths)."""
+        found, heights = self.slack.copy(), self.curves.heights(x)
+        for j, effect in self.effects.items():
+            for share, change in zip(effect.shares(heights[j : j + 1])[0], effect.change, strict=True):
+                if share != 0.0:
+                    found += share * change
+        return found
+
+    def value(self, x: np.ndarray) -> float:
+        """Objective at an allocation, by this model."""
+        return self.goal.value(self.slacks(x))
+
+    def worth(self, x: np.ndarray) -> np.ndarray:
+        """Value of each item's amount on the grid of its curve, to first order at `x`, shape (items, POINTS)."""
+        weights = self.goal.weights(self.slacks(x))
+        found = np.zeros_like(self.curves.height)
+        for j, effect in self.effects.items():
+            at_knots = np.einsum("krwp,rwp->k", effect.change, weights)
+            found[j] = effect.shares(self.curves.height[j]) @ at_knots
+        return found
+
+
+class Oracle:
+    """Scores allocations by the full nonlinear kernel on common random numbers."""
+
+    def __init__(self, problem: Problem, curves: Curves, goal: Goal, run: Run) -> None:
+        self.problem, self.curves, self.goal, self.run = problem, curves, goal, run
+        self._replay = Replay(run, goal.detail)
+        self._bounds = _bounds(run, goal)
+
+    @property
+    def paths(self) -> int:
+        """Paths simulated so far."""
+        return self._replay.done
+
+    def slack(self, x: np.ndarray, paths: int | None = None, first: int = 0) -> np.ndarray:
+        """Slacks of every path, shape (rows, worlds, paths): how far each measure is beyond its bound, as a share."""
+        measures = self._replay.sample(self.problem.amounts(x), paths, first)
+        bound, sign = self._bounds
+        return sign * (measures - bound) / np.where(bound != 0, np.abs(bound), 1.0)
+
+    def value(self, x: np.ndarray) -> float:
+        """Objective at an allocation."""
+        return self.goal.value(self.slack(x))
+
+    def local(self, x: np.ndarray, paths: int) -> Local:
+        """Model of the first `paths` paths of each world near an allocation."""
+        base = self.slack(x, paths)
+        effects = {}
+        for j in range(len(self.problem.items)):
+            amounts = self._looks(j, x[j]) if self._matters(j) else []
+            if not amounts:
+                continue
+            changes = [np.zeros_like(base)]
+            for amount in amounts:
+                moved = x.copy()
+                moved[j] = amount
+                changes.append(self.slack(moved, paths) - base)
+            heights = self.curves.height_of(j, np.array([x[j], *amounts]))
+            order = np.argsort(heights)
+            if np.diff(heights[order]).min() > 0:
+                effects[j] = Effect(heights[order], np.array(changes)[order])
+        return Local(self.goal, self.curves, base, effects)
+
+    def _looks(self, j: int, amount: float) -> list[float]:
+        """Amounts at which an item's effect is looked at: once for a line, whose response is known."""
+        item = self.problem.items[j]
+        step = STEP * (item.high - item.low)
+        near = [end for end in (min(amount + step, item.high), max(amount - step, item.low)) if end != amount]
+        if item.table == "lines":
+            return near[:1]
+        return sorted({*near, item.low, item.high} - {amount})
+
+    def _matters(self, j: int) -> bool:
+        item = self.problem.items[j]
+        incentives = self.problem.scenario.incentives
+        pays = incentives is not None and incentives.line == item.name and item.table == "lines"
+        return bool(self.curves.moves[j]) or (pays and bool(self.goal.detail) and item.low < item.high)
+
+
+def _bounds(run: Run, goal: Goal) -> tuple[np.ndarray, np.ndarray]:
+    """Bound and direction of every measure, shapes (rows, 1 or worlds, 1) and (rows, 1, 1)."""
+    scenario, values = run.scenario, run.worlds.values
+    bounds, signs = [], []
+    names = arrays.target_names(scenario) if goal.detail else ["revenue"]
+    for name in names:
+        target = scenario.targets.get(name)
+        if target is None:
+            knob, quantity, sign = "plan.target", scenario.plan.target, 1.0
+        elif target.at_least is not None:
+            knob, quantity, sign = f"targets.{name}.at_least", target.at_least, 1.0
+        else:
+            assert target.at_most is not None
+            knob, quantity, sign = f"targets.{name}.at_most", target.at_most, -1.0
+        at = values.get(knob)
+        bounds.append(np.full(len(run.worlds), quantity.value) if at is None else at)
+        signs.append(sign)
+    return np.array(bounds, float)[:, :, None], np.array(signs)[:, None, None]

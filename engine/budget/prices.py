@@ -1,0 +1,68 @@
+"""The price of each line and fund: what a little more, or less, money changes in P(attain)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.budget import evaluate
+from engine.budget.evaluate import Figure
+from engine.budget.goals import MET
+from engine.budget.oracle import Oracle
+
+MILLION = 1e6
+STEP = 1 / 250  # of the budget
+
+
+@dataclass(frozen=True)
+class Price:
+    """Percentage points of P(attain) for 1 M more and 1 M less (as a fall of P, so that both are alike where smooth).
+
+    `None` where there is nothing to take away. `step` is the money that was moved to see it.
+    """
+
+    up: Figure
+    down: Figure | None
+    step: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """Plain numbers."""
+        down = self.down
+        return {
+            "up": self.up.value, "down": None if down is None else down.value,
+            "se": max(self.up.se, 0.0 if down is None else down.se), "se_up": self.up.se,
+            "se_down": None if down is None else down.se, "step": self.step,
+        }  # fmt: skip
+
+
+def prices(oracle: Oracle, x: np.ndarray, paths: int) -> dict[str, Price]:
+    """Prices of all items by the kernel, on common random numbers; a line that changes no revenue has the price 0.
+
+    The budget is left aside: a price says what money would be worth if it came from outside.
+    """
+    problem, found = oracle.problem, {}
+    base = _attained(oracle, x, paths)
+    for j, item in enumerate(problem.items):
+        step = item.unit if item.unit > 0 else problem.budget * STEP
+        if not oracle.curves.acts[j] or step <= 0:
+            found[item.name] = Price(Figure(0.0, 0.0), Figure(0.0, 0.0), step)
+            continue
+        up = _slope(oracle, x, j, step, base)
+        down = _slope(oracle, x, j, -step, base) if x[j] >= step else None
+        found[item.name] = Price(up, down, step)
+    return found
+
+
+def _slope(oracle: Oracle, x: np.ndarray, j: int, step: float, base: np.ndarray) -> Figure:
+    """Points of P(attain) a million, from a step up or down."""
+    moved = x.copy()
+    moved[j] += step
+    change = evaluate.mean(_attained(oracle, moved, base.shape[1]) - base)
+    scale = 100.0 * MILLION / step
+    return Figure(scale * change.value, abs(scale) * change.se)
+
+
+def _attained(oracle: Oracle, x: np.ndarray, paths: int) -> np.ndarray:
+    """Whether each path attains the revenue target, shape (worlds, paths)."""
+    return (oracle.slack(x, paths)[0] >= MET).astype(float)
