@@ -1,8 +1,6 @@
 """Result Datasets: dimensions, coordinates, units, provenance; saving and loading."""
 
-import os
 import platform
-import tempfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +11,7 @@ import xarray as xr
 
 from engine.errors import StoreError
 from engine.names import CURRENCY, VARIABLES
+from engine.store import whole_file
 
 _PACKAGES = ("numpy", "scipy", "numba", "xarray")
 
@@ -70,19 +69,8 @@ def save(dataset: xr.Dataset, path: str | Path) -> None:
     StoreError
         If the file cannot be written.
     """
-    target = Path(path)
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent or ".")
-        os.close(handle)
+    with whole_file(Path(path), "the result") as temporary:
         dataset.to_netcdf(temporary, engine="h5netcdf")
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise StoreError(f"{target}: cannot write the result: {error.strerror or error}") from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def load(path: str | Path) -> xr.Dataset:

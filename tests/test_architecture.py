@@ -9,13 +9,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "engine"
 
-# Layer: what of ours it may import, besides itself. `errors` and `names` are open to all but the kernels.
-OPEN = {"errors", "names"}
+# Layer: what of ours it may import, besides itself. `errors`, `names` and `store` are open to all but the kernels.
+OPEN = {"errors", "names", "store"}
 MODEL = {*OPEN, "scenario", "dataset", "simulation", "analysis", "budget"}
 EVERYTHING = {*MODEL, "kernels", "batch", "control", "plots", "report", "app", "reading", "cli"}
 ALLOWED = {
     "errors": set(),
     "names": set(),
+    "store": {"errors"},
     "kernels": set(),
     "scenario": {*OPEN, "kernels.layout", "kernels.variates", "kernels.philox"},
     "dataset": OPEN,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from engine.budget.problem import Problem
 from engine.errors import StoreError
 from engine.scenario.derive import extension, with_amounts
 from engine.scenario.model import Scenario
+from engine.store import write_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -127,11 +126,11 @@ class Allocation:
         """
         target, scenario = Path(path), self.apply()
         if extends is None:
-            return _write(target, scenario.resolved_text())
+            return write_text(target, scenario.resolved_text())
         if target.resolve() == Path(extends).resolve():
             raise StoreError(f"{target}: a scenario cannot extend itself; name another file")
         comment = f"{self._source}: P(attain) {self.p_attain.value:.4f}, the plan's own {self.p_attain_plan.value:.4f}."
-        return _write(target, extension(scenario, Path(extends), target.parent, comment))
+        return write_text(target, extension(scenario, Path(extends), target.parent, comment))
 
     @property
     def _source(self) -> str:
@@ -192,20 +191,3 @@ class Allocation:
                 "p_attain_plan": self.p_attain_plan.value, "gain": self.gain.value, "gain_se": self.gain.se,
             },
         )  # fmt: skip
-
-
-def _write(target: Path, text: str) -> Path:
-    """Write a file under a temporary name first."""
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, target)
-    except OSError as error:
-        raise StoreError(f"{target}: cannot write the scenario: {error.strerror or error}") from error
-    finally:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-    return target

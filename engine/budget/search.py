@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,11 +38,11 @@ class Search:
     mip_gap: float = 0.0  # the largest of the masters'
     scores: dict[bytes, float] = field(default_factory=dict)
 
-    def climb(self, start: np.ndarray) -> tuple[np.ndarray, float]:
+    def climb(self, start: np.ndarray, rounds: int = ROUNDS) -> tuple[np.ndarray, float]:
         """The best allocation found from a start, and its value by the kernel."""
         x = self.problem.nearest(start)
         best = self.score(x)
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             if self._over():
                 break
             self.rounds += 1
@@ -54,6 +55,10 @@ class Search:
             if min(promised, gained) < self.oracle.goal.tolerance(best):
                 break
         return x, best
+
+    def best_from(self, starts: Sequence[np.ndarray], rounds: int = ROUNDS) -> np.ndarray:
+        """The best allocation found from several starts."""
+        return max((self.climb(start, rounds) for start in starts), key=lambda found: found[1])[0]
 
     def best_of(self, local: Local, start: np.ndarray) -> np.ndarray:
         """The best allocation by a local model: moves of the master while they help, then exchanges."""

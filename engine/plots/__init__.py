@@ -5,15 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.plots.allocation import allocation
 from engine.plots.fan import fan
+from engine.plots.frontier import frontier
+from engine.plots.prices import prices
+from engine.plots.responses import responses
 from engine.plots.scurve import scurve
 
 if TYPE_CHECKING:
+    import xarray as xr
     from matplotlib.axes import Axes
 
     from engine.analysis.attainment import Forecast
 
-__all__ = ["fan", "scurve", "save", "save_forecast"]
+__all__ = [
+    "allocation",
+    "fan",
+    "frontier",
+    "prices",
+    "responses",
+    "scurve",
+    "save",
+    "save_allocation",
+    "save_forecast",
+    "save_frontier",
+]
 
 
 def save(ax: Axes, file: str | Path) -> Path:
@@ -30,3 +46,14 @@ def save_forecast(forecast: Forecast, folder: str | Path) -> list[Path]:
     """Write every chart of a forecast into a folder as PNG; returns the files."""
     charts = {"fan": fan(forecast.fan), "scurve": scurve(forecast.curve)}
     return [save(ax, Path(folder) / f"{name}.png") for name, ax in charts.items()]
+
+
+def save_allocation(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write every chart of an allocation into a folder as PNG; returns the files."""
+    charts = {"allocation": allocation, "prices": prices, "responses": responses}
+    return [save(draw(dataset), Path(folder) / f"{name}.png") for name, draw in charts.items()]
+
+
+def save_frontier(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the chart of a frontier into a folder as PNG; returns the files."""
+    return [save(frontier(dataset), Path(folder) / f"frontier_{dataset.attrs['of']}.png")]

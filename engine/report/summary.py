@@ -95,7 +95,7 @@ def attain_text(attain: Figures, paths: int, worlds: int) -> str:
 def quantiles_table(forecast: Forecast, figures: Figures, unit: Unit) -> RenderableType:
     """What revenue falls short of with which chance."""
     revenue = figures["revenue"]
-    table = _table("Chance of less")
+    table = make_table("Chance of less")
     for quantile in SHOWN_QUANTILES:
         table.add_column(f"{100 * float(quantile):g} %", justify="right", no_wrap=True)
     cells = [
@@ -109,7 +109,7 @@ def quantiles_table(forecast: Forecast, figures: Figures, unit: Unit) -> Rendera
 
 def months_table(forecast: Forecast, figures: Figures, unit: Unit) -> Table:
     """Each month's expected revenue, and how far it and the year to date are ahead of the plan."""
-    table = _table(str(unit), "Plan", "Expected", "Vs plan", "To date")
+    table = make_table(str(unit), "Plan", "Expected", "Vs plan", "To date")
     planned = expected = 0.0
     for month, plan, figure in zip(forecast.months, forecast.plan_monthly, figures["monthly_revenue"], strict=True):
         planned += plan
@@ -123,7 +123,7 @@ def months_table(forecast: Forecast, figures: Figures, unit: Unit) -> Table:
 def losses_table(figures: Figures, unit: Unit, rows: int) -> Table:
     """The risks by expected loss, the smallest pooled so that the table ends with its neighbour."""
     losses = sorted(figures["loss_by_risk"].items(), key=lambda item: -item[1]["mean"])
-    table = _table("Loss by risk, a year", str(unit))
+    table = make_table("Loss by risk, a year", str(unit))
     shown = losses if len(losses) <= rows else losses[: rows - 1]
     for name, figure in shown:
         table.add_row(name, unit.money(figure, most=2))
@@ -139,7 +139,7 @@ def losses_table(figures: Figures, unit: Unit, rows: int) -> Table:
 
 def funds_table(figures: Figures, unit: Unit) -> Table:
     """What is asked of each fund, and how often it runs dry."""
-    table = _table(f"Fund, {unit}", "Needed", "95 % need", "P(empty)")
+    table = make_table(f"Fund, {unit}", "Needed", "95 % need", "P(empty)")
     for name, need in figures["fund_need"].items():
         high = with_error(need["quantiles"]["0.95"], need["quantiles_se"]["0.95"], unit.scale, most=1)
         dry = probability(figures["p_fund_exhausted"][name], figures["paths"])
@@ -151,7 +151,7 @@ def funds_table(figures: Figures, unit: Unit) -> Table:
 
 def review_table(figures: Figures) -> Table:
     """How often the review acts, by level."""
-    table = _table("Review acts: revenue behind plan by", "P(in the year)")
+    table = make_table("Review acts: revenue behind plan by", "P(in the year)")
     for level in figures["review_acted"]:
         table.add_row(f"more than {100 * level['lag']:g} %", probability(level, figures["paths"]))
     if not figures["review_acted"]:
@@ -161,7 +161,7 @@ def review_table(figures: Figures) -> Table:
 
 def targets_table(figures: Figures) -> Table:
     """Each target's chance, and the chance of meeting all at once."""
-    table = _table("Target", "P(met)")
+    table = make_table("Target", "P(met)")
     for name, figure in figures["targets"].items():
         table.add_row(name, probability(figure, figures["paths"]))
     if len(figures["targets"]) > 1:
@@ -172,7 +172,7 @@ def targets_table(figures: Figures) -> Table:
 
 def money_table(figures: Figures, unit: Unit) -> Table:
     """Margin, contribution, incentives and what is still to come, then the channels, with their share of revenue."""
-    table = _table(str(unit), "Expected", "Of revenue")
+    table = make_table(str(unit), "Expected", "Of revenue")
     total = figures["revenue"]["mean"]
     names = {
         "Gross margin": "gross_margin", "Contribution": "contribution", "Incentive pay": "incentive_cost",
@@ -239,7 +239,7 @@ def _stack(tables: Sequence[Table]) -> Table:
     return grid
 
 
-def _table(*columns: str) -> Table:
+def make_table(*columns: str) -> Table:
     """A light table: names to the left, numbers to the right."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), header_style="bold")
     for i, column in enumerate(columns):

@@ -40,17 +40,21 @@ def with_amounts(scenario: Scenario, amounts: Mapping[str, float], source: str) 
         name = rest.rpartition(".")[0]
         if table not in ("lines", "funds") or name not in raw.get(table, {}):
             raise ScenarioError(f"{scenario.file}: there is no {knob}")
-        if raw[table][name].get("amount") != amount:
-            raw[table][name]["amount"] = {"value": amount, "source": source}
+        if getattr(scenario, table)[name].amount.value != amount:
+            raw[table][name]["amount"] = {"value": _plain(amount), "source": source}
     if scenario.plan.phasing is None:
         raw["plan"]["phasing"] = [float(share) for share in plan_shares(scenario)[0]]
     budget, spent = scenario.plan.budget, sum(amounts.values())
     if budget is not None and spent > budget.central() * (1.0 + 1e-9):
-        raw["plan"]["budget"] = {"value": spent, "source": source}
+        raw["plan"]["budget"] = {"value": _plain(spent), "source": source}
     found, faults = load.build(raw, scenario.file)
     if found is None or faults:
         raise ScenarioError(faults=faults)
     return found
+
+
+def _plain(value: float) -> int | float:
+    return int(value) if float(value).is_integer() else float(value)
 
 
 def extension(scenario: Scenario, parent: Path, folder: Path, comment: str = "") -> str:

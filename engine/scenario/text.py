@@ -25,8 +25,9 @@ def _section(raw: Mapping[str, Any], kind: Any, prefix: str, lines: list[str]) -
         if key not in below:
             lines.append(f"{_key(key)} = {inline(value)}")
     for key, value in below.items():
-        name = f"{prefix}.{_key(key)}" if prefix else _key(key)
-        lines += ["", f"[{name}]"]
+        name, inside = f"{prefix}.{_key(key)}" if prefix else _key(key), shape.inner(kind, key)
+        if not value or not all(_is_section(v, shape.inner(inside, k)) for k, v in value.items()):
+            lines += ["", f"[{name}]"]
         _section(value, shape.inner(kind, key), name, lines)
 
 

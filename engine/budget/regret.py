@@ -1,0 +1,132 @@
+"""Regret: what each allocation gives up in each scenario against the best that scenario allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine import simulation
+from engine.budget import evaluate, goals, mean_value
+from engine.budget.evaluate import Figure
+from engine.budget.goals import MET
+from engine.budget.optimise import check, fresh_seed, prepare, tidy
+from engine.budget.oracle import Oracle
+from engine.budget.problem import Problem
+from engine.budget.search import Search
+from engine.scenario.model import Scenario
+
+ALLOCATIONS = ("plan", "optimum", "equal split", "mean value", "worst case")
+OWN = "own optimum"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One allocation in one scenario; None where the scenario has other lines, or not the money."""
+
+    p: Figure
+    regret: Figure  # P of the scenario's own optimum less this, on the same paths
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"p_attain": self.p.to_json(), "regret": self.regret.to_json()}
+
+
+@dataclass(frozen=True)
+class RegretTable:
+    """Allocations made for the first scenario, tried in all of them."""
+
+    scenarios: list[str]
+    allocations: dict[str, dict[str, float]]
+    cells: dict[str, list[Cell | None]]  # by allocation, a cell for each scenario
+    paths: int
+    seed: int
+
+    def worst(self, allocation: str) -> float | None:
+        """Greatest regret over the scenarios in which the allocation can be made."""
+        known = [cell.regret.value for cell in self.cells[allocation] if cell is not None]
+        return max(known) if known else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {
+            "scenarios": self.scenarios, "allocations": self.allocations, "paths": self.paths, "seed": self.seed,
+            "table": {n: [None if c is None else c.to_json() for c in row] for n, row in self.cells.items()},
+            "worst_regret": {name: self.worst(name) for name in self.cells},
+        }  # fmt: skip
+
+
+def regret(
+    scenarios: Sequence[Scenario],
+    *,
+    paths: int = 100_000,
+    worlds: int | None = None,
+    seed: int = 1,
+    solver: str = "highs",
+    fresh_paths: int = 200_000,
+    threads: int | None = None,
+    report: Callable[[str], None] | None = None,
+    announce: Callable[[], None] | None = None,
+) -> RegretTable:
+    """Try five allocations of the first scenario in all scenarios: the plan's own, the optimum, the equal split, the
+    optimum of the mean-value plan, and the one that is best in the worst tenth of the worlds.
+
+    An allocation names every line and fund of the first scenario; lines and funds that another scenario has besides
+    keep their own amounts there. Regret is against that scenario's own optimum, on the same fresh paths.
+
+    Parameters
+    ----------
+    scenarios : sequence of Scenario
+    paths, worlds, seed, solver, fresh_paths, threads, report, announce : see `optimise`
+    """
+    check("p_attain", 0.9, 0.8, solver, None)
+    simulation.check(paths, worlds, seed, "random", threads)
+    simulation.set_threads(threads)
+    found: dict[str, dict[str, float]] = {}
+    cells: dict[str, list[Cell | None]] = {name: [] for name in (*ALLOCATIONS, OWN)}
+    total = 0
+    for scenario in scenarios:
+        if report is not None:
+            report(f"optimum of {_name(scenario)}")
+        setting, _ = prepare(scenario, goals.choose("p_attain", 0.9), paths, worlds, seed, solver, None, announce)
+        decision = setting.problem
+        best = tidy(decision, setting.search().climb(decision.plan)[0])
+        if not found:
+            robust = Oracle(decision, setting.curves, goals.Robust(), setting.oracle.run)
+            worst = tidy(decision, Search(decision, robust, solver).best_from([best, decision.plan]))
+            made = (
+                decision.plan, best, mean_value.equal_split(decision, setting.curves),
+                mean_value.mean_value_optimum(decision, setting.curves, solver), worst,
+            )  # fmt: skip
+            found = {name: decision.amounts(x) for name, x in zip(ALLOCATIONS, made, strict=True)}
+        run = simulation.plan_run(scenario, fresh_paths, worlds, fresh_seed(seed), "random")
+        fresh = Oracle(decision, setting.curves, setting.goal, run)
+        total += run.n_paths
+        own = _attained(fresh, best)
+        cells[OWN].append(Cell(evaluate.mean(own), Figure(0.0, 0.0)))
+        for name, amounts in found.items():
+            x = _carried(decision, amounts)
+            cells[name].append(None if x is None else _cell(_attained(fresh, x), own))
+    return RegretTable([_name(s) for s in scenarios], found, cells, total, seed)
+
+
+def _name(scenario: Scenario) -> str:
+    return scenario.file.removesuffix(".toml")
+
+
+def _attained(oracle: Oracle, x: np.ndarray) -> np.ndarray:
+    return (oracle.slack(x)[0] >= MET).astype(np.float32)
+
+
+def _cell(attained: np.ndarray, own: np.ndarray) -> Cell:
+    return Cell(evaluate.mean(attained), evaluate.mean(own - attained))
+
+
+def _carried(decision: Problem, amounts: dict[str, float]) -> np.ndarray | None:
+    """The allocation in another scenario; None where a line is not there, or the money does not suffice."""
+    if not set(amounts) <= {item.knob for item in decision.items}:
+        return None
+    x = np.array([amounts.get(item.knob, item.plan) for item in decision.items])
+    return x if x.sum() <= decision.budget * (1.0 + 1e-9) else None

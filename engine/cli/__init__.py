@@ -1,0 +1,11 @@
+"""The command line ``attain``: `base` is what all commands share, the other modules hold the commands."""
+
+from engine.cli import budget, plan
+from engine.cli.base import app
+
+__all__ = ["app", "budget", "main", "plan"]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app(prog_name="attain")

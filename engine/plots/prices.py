@@ -1,0 +1,52 @@
+"""The price of each line and fund: points of P(attain) for a million more, with intervals."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+
+from engine.plots.style import BLUE, GREY, ORANGE, new_axes, styled
+
+
+def prices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
+    """Draw what a million more and a million less would change, at the optimum, with 90 % intervals.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        ``price_up``, ``price_up_se``, ``price_down``, ``price_down_se`` (item) [points a million]; attrs ``currency``.
+    ax : Axes, optional
+        Where to draw; a figure of its own by default.
+
+    Returns
+    -------
+    Axes
+    """
+    chosen = dataset.isel(item=np.flatnonzero(dataset["acts"].values.astype(bool)))
+    chosen = chosen.isel(item=np.argsort(chosen["price_up"].values, kind="stable"))
+    rows = np.arange(chosen.sizes["item"], dtype=float)
+    with styled():
+        ax = new_axes() if ax is None else ax
+        for name, shift, colour, label in (
+            ("price_up", 0.14, BLUE, "gained by 1 M more"), ("price_down", -0.14, ORANGE, "lost by 1 M less"),
+        ):  # fmt: skip
+            ax.errorbar(
+                chosen[name].values, rows + shift, xerr=1.645 * chosen[f"{name}_se"].values, fmt="o", ms=6,
+                color=colour, capsize=3, lw=1.8, label=label,
+            )  # fmt: skip
+        ax.axvline(0, color=GREY, lw=1)
+        ax.set_yticks(rows, [str(name) for name in chosen["item"].values])
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="y", visible=False)
+        ax.set_ylim(-0.7, max(rows.size, 1) - 0.3)
+        values = np.concatenate([chosen[name].values for name in ("price_up", "price_down")])
+        if not (values < 0).any():
+            ax.set_xlim(left=0.0)
+        ax.set_xlabel(f"Percentage points of P(attain) for 1 M {dataset.attrs.get('currency', '')}".strip())
+        ax.set_title("What a little more money would buy", pad=26)
+        words = "At the optimum, for money from outside or put aside. Bars: 90 % intervals"
+        note = ax.annotate(words, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=GREY)
+        note.set_in_layout(False)
+        ax.legend(loc="upper left" if values.size and np.nanmin(values) > 0 else "best")
+    return ax
