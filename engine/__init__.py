@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.analysis.attainment import Forecast, forecast
+    from engine.budget.allocation import Allocation
+    from engine.budget.frontier import Frontier, frontier
+    from engine.budget.optimise import optimise
+    from engine.budget.regret import RegretTable, regret
     from engine.errors import AllocationError, EngineError, Fault, ScenarioError, SimulationError, StoreError
     from engine.reading import load
     from engine.scenario.load import parse, reference_path
@@ -30,6 +34,12 @@ _HOMES = {
     "simulate": "engine.simulation",
     "forecast": "engine.analysis.attainment",
     "Forecast": "engine.analysis.attainment",
+    "optimise": "engine.budget.optimise",
+    "Allocation": "engine.budget.allocation",
+    "frontier": "engine.budget.frontier",
+    "Frontier": "engine.budget.frontier",
+    "regret": "engine.budget.regret",
+    "RegretTable": "engine.budget.regret",
     "EngineError": "engine.errors",
     "ScenarioError": "engine.errors",
     "SimulationError": "engine.errors",
@@ -46,6 +56,12 @@ __all__ = [
     "simulate",
     "forecast",
     "Forecast",
+    "optimise",
+    "Allocation",
+    "frontier",
+    "Frontier",
+    "regret",
+    "RegretTable",
     "EngineError",
     "ScenarioError",
     "SimulationError",

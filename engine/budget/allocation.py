@@ -77,13 +77,14 @@ class Allocation:
         The objective at the allocation and at the plan's own amounts; probabilities, or shares of the target.
     p_attain, p_attain_plan, gain : Figure
         P(attain) of both, and the paired difference.
-    rivals : dict of str to ndarray
-        Other allocations, by name: the plan, the equal split, the mean-value optimum.
+    rivals : dict of str to dict
+        Other allocations by name, amounts by knob: the plan, the equal split, the mean-value optimum.
     """
 
     scenario: Scenario
     problem: Problem
-    curves: Curves
+    whole: Problem  # the same decision with every line in one piece
+    curves: Curves  # of `whole`
     objective: str
     x: np.ndarray
     value: Figure
@@ -98,7 +99,7 @@ class Allocation:
     seed: int
     certificate: Certificate
     prices: Mapping[str, Price]
-    rivals: Mapping[str, np.ndarray]
+    rivals: Mapping[str, Mapping[str, float]]
     timing: Mapping[str, float]
     confidence: float | None = None
 
@@ -108,13 +109,24 @@ class Allocation:
         return self.problem.amounts(self.x)
 
     @property
+    def phasing(self) -> dict[str, np.ndarray]:
+        """Share of each month, of the lines whose money was split by quarter, shape (months,) each."""
+        return self.problem.phasing(self.x)
+
+    @property
+    def totals(self) -> np.ndarray:
+        """Amounts of lines and funds in the order of `whole.items`. [CNY]"""
+        return np.array(list(self.amounts.values()))
+
+    @property
     def unspent(self) -> float:
         """Money of the budget that no line and no fund gets."""
         return max(0.0, self.problem.budget - float(self.x.sum()))
 
     def apply(self, scenario: Scenario | None = None) -> Scenario:
         """The scenario with these amounts; by default the one that was optimised."""
-        return with_amounts(self.scenario if scenario is None else scenario, self.amounts, self._source)
+        phasing = {line: list(map(float, shares)) for line, shares in self.phasing.items()}
+        return with_amounts(self.scenario if scenario is None else scenario, self.amounts, self._source, phasing)
 
     def save(self, path: str | Path, extends: str | Path | None = None) -> Path:
         """Write the scenario with these amounts as a file that extends another, or as one that stands alone.
@@ -138,12 +150,13 @@ class Allocation:
 
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers, money in the plan's currency."""
-        items = list(zip(self.problem.items, self.x, strict=True))
+        items = list(zip(self.whole.items, self.totals, strict=True))
         return {
             "scenario": self.scenario.plan.name or self.scenario.file,
             "objective": self.objective,
             "allocation": {item.name: float(v) for item, v in items if item.table == "lines"},
             "funds": {item.name: float(v) for item, v in items if item.table == "funds"},
+            "phasing": {line: shares.tolist() for line, shares in self.phasing.items()},
             "unspent": self.unspent,
             "budget": self.problem.budget,
             "p_attain": self.p_attain.to_json() | {"se_sampling": self.se_sampling},
@@ -165,14 +178,14 @@ class Allocation:
         """Amounts, prices and response curves by item, for the charts."""
         import xarray as xr
 
-        items, currency = self.problem.items, self.scenario.plan.currency
+        items, currency = self.whole.items, self.scenario.plan.currency
         money = {"units": currency}
         prices = [self.prices[item.name] for item in items]
         nothing = Figure(np.nan, np.nan)
         return xr.Dataset(
             {
-                "plan": ("item", self.problem.plan, money | {"long_name": "the plan's amount"}),
-                "optimum": ("item", self.x, money | {"long_name": "the optimum's amount"}),
+                "plan": ("item", self.whole.plan, money | {"long_name": "the plan's amount"}),
+                "optimum": ("item", self.totals, money | {"long_name": "the optimum's amount"}),
                 "low": ("item", np.array([i.low for i in items]), money | {"long_name": "least amount"}),
                 "high": ("item", np.array([i.high for i in items]), money | {"long_name": "greatest amount"}),
                 "price_up": ("item", np.array([p.up.value for p in prices]), {"units": "points/M"}),

@@ -46,19 +46,49 @@ class Curves:
         return np.interp(amount, self.at[j], self.height[j])
 
 
-def build(problem: Problem) -> Curves:
-    """Evaluate the responses of a problem's lines."""
-    scenario, items = problem.scenario, problem.items
+def build(problem: Problem, x: np.ndarray | None = None) -> Curves:
+    """Evaluate the responses of a problem's lines.
+
+    The response to one quarter's money depends on that of the others: these are as in `x`, by default the plan.
+    """
+    items = problem.items
+    x = problem.plan if x is None else x
     at = np.array([np.linspace(item.low, max(item.low, min(item.high, problem.budget)), POINTS) for item in items])
-    lines = [j for j, item in enumerate(items) if item.table == "lines"]
     height = at / max(problem.budget, 1e-9)
-    if lines:
-        worlds = design(scenario, {items[j].knob: at[j] for j in lines})
-        response = Lifts.of(Builder(worlds)).response  # (points, lines, months), in the order of the scenario's lines
-        weighted = np.broadcast_to(response, (POINTS, *response.shape[1:])) @ plan_shares(scenario)[0]
-        height[lines] = weighted.T
     acts = np.array([_acts(problem, item) for item in items])
+    together = [j for j, item in enumerate(items) if item.table == "lines" and item.quarter is None]
+    if together:
+        height[together] = _responses(problem, {items[j].knob: at[j] for j in together})[
+            [_line_number(problem, items[j]) for j in together]
+        ]
+    for j, item in enumerate(items):
+        if item.quarter is not None:
+            height[j] = _responses(problem, _quarter_knobs(problem, x, j, at[j]))[_line_number(problem, item)]
     return Curves(at, height, acts, acts & np.array([item.low < item.high for item in items]))
+
+
+def _responses(problem: Problem, values: dict[str, np.ndarray]) -> np.ndarray:
+    """Response of every line, averaged over the months with the plan's revenue as weights, shape (lines, POINTS)."""
+    response = Lifts.of(Builder(design(problem.scenario, values))).response  # (points or 1, lines, months)
+    weighted = np.broadcast_to(response, (POINTS, *response.shape[1:])) @ plan_shares(problem.scenario)[0]
+    return weighted.T
+
+
+def _line_number(problem: Problem, item: Item) -> int:
+    return list(problem.scenario.lines).index(item.name)
+
+
+def _quarter_knobs(problem: Problem, x: np.ndarray, j: int, at: np.ndarray) -> dict[str, np.ndarray]:
+    """Amount and phasing of a line by the money of one of its quarters."""
+    assert problem.quarters is not None
+    name = problem.items[j].name
+    own = problem.parts()["lines", name]
+    money = np.repeat(x[own][None, :], at.size, axis=0)
+    money[:, own.index(j)] = at
+    spread = [problem.quarters.spread(name, row) for row in money]
+    months = np.array([shares for _, shares in spread])
+    amounts = {f"lines.{name}.amount": np.array([total for total, _ in spread])}
+    return amounts | {f"lines.{name}.phasing.{t + 1}": months[:, t] for t in range(months.shape[1])}
 
 
 def _acts(problem: Problem, item: Item) -> bool:

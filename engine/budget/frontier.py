@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -134,10 +134,10 @@ def frontier(
     simulation.set_threads(threads)
     if points < 2:
         raise AllocationError(f"points: {points} is below 2")
-    decision = problem.build(scenario)
+    decision = problem.build(scenario, by_quarter=False)
     money, plan = _range(decision, of, low, high, points)
     most = float(money[-1]) if of == BUDGET else None
-    setting, _ = prepare(scenario, goals.choose("p_attain", 0.9), paths, worlds, seed, solver, most, announce)
+    setting, _ = prepare(scenario, goals.choose("p_attain", 0.9), paths, worlds, seed, solver, most, announce, False)
     run = simulation.plan_run(scenario, fresh_paths, worlds, fresh_seed(seed), "random")
     fresh = Oracle(setting.problem, setting.curves, setting.goal, run)
     x = setting.problem.plan
@@ -145,7 +145,7 @@ def frontier(
     for number, amount in enumerate(money, 1):
         if report is not None:
             report(f"{of} of {amount:,.0f}: point {number} of {money.size}")
-        x = _best(setting, replace(decision), of, float(amount), x)
+        x = _best(setting, decision, of, float(amount), x)
         attained = (fresh.slack(x)[0] >= MET).astype(np.float32)
         found.append((float(amount), x, attained))
     base = next(attained for amount, _, attained in found if amount == plan)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pulp
+from pulp.apis import coin_api
 
 from engine.errors import AllocationError
 
@@ -256,9 +258,8 @@ def _engine(solver: str, time_limit: float | None, gap: float) -> pulp.LpSolver:
         if engine.available():
             _silence()
     elif solver == "cbc":
-        engine = pulp.COIN_CMD(**options)
-        if not engine.available():
-            engine = pulp.getSolver("PULP_CBC_CMD", **options)
+        # PuLP 3 brings a program of its own, PuLP 4 leaves it to a package that puts it on the path
+        engine = pulp.COIN_CMD(**options, path=shutil.which("cbc") or getattr(coin_api, "pulp_cbc_path", None))
     else:
         raise AllocationError(f"solver: {solver!r} is neither of {', '.join(SOLVERS)}")
     if not engine.available():

@@ -37,9 +37,14 @@ def _quiet(_: str) -> None:
 
 @dataclass
 class Setting:
-    """A decision with its oracle, ready to be searched."""
+    """A decision with its oracle, ready to be searched.
+
+    `whole` is the same decision with every line in one piece, and `curves` are its; they differ from `problem` where
+    money is split by quarter.
+    """
 
     problem: Problem
+    whole: Problem
     curves: Curves
     goal: Goal
     oracle: Oracle
@@ -49,6 +54,16 @@ class Setting:
     def search(self, changed: Problem | None = None) -> Search:
         """A search on the same paths, also of a decision with other bounds or another budget."""
         return Search(self.problem if changed is None else changed, self.oracle, self.solver, self.deadline)
+
+    def best(self, changed: Problem | None = None) -> tuple[Search, np.ndarray]:
+        """A search and its answer; with quarters it starts from the answer with every line in one piece."""
+        start = self.problem.plan
+        if self.problem.quarters is not None:
+            oracle = Oracle(self.whole, self.curves, self.goal, self.oracle.run)
+            first = Search(self.whole, oracle, self.solver, self.deadline)
+            start = self.problem.expand(self.whole.amounts(first.climb(self.whole.plan)[0]))
+        search = self.search(changed)
+        return search, search.climb(start)[0]
 
 
 def check(objective: str, alpha: float, confidence: float, solver: str, time_limit: float | None) -> None:
@@ -76,19 +91,21 @@ def check(objective: str, alpha: float, confidence: float, solver: str, time_lim
 
 def prepare(
     scenario: Scenario, goal: Goal, paths: int, worlds: int | None, seed: int, solver: str, most: float | None = None,
-    announce: Callable[[], None] | None = None,
+    announce: Callable[[], None] | None = None, by_quarter: bool | None = None,
 ) -> tuple[Setting, float]:  # fmt: skip
     """Read the decision and set up its oracle; also the seconds that compiling took.
 
-    `most` is the largest budget that will be looked at, by default the plan's.
+    `most` is the largest budget that will be looked at, by default the plan's; `by_quarter` overrules the scenario.
     """
-    decision = problem.build(scenario)
+    decision, whole = problem.build(scenario, by_quarter), problem.build(scenario, by_quarter=False)
     if most is not None:
         decision = replace(decision, budget=max(most, decision.budget))
-    run = simulation.plan_run(scenario, paths, worlds, seed, "random")
+        whole = replace(whole, budget=decision.budget)
+    run = simulation.plan_run(decision.scenario, paths, worlds, seed, "random")
     compiled = simulation.compile_kernels(run, announce)
-    shapes = curves.build(decision)
-    return Setting(decision, shapes, goal, Oracle(decision, shapes, goal, run), solver), compiled
+    shapes = curves.build(whole)
+    mine = shapes if decision.quarters is None else curves.build(decision)
+    return Setting(decision, whole, shapes, goal, Oracle(decision, mine, goal, run), solver), compiled
 
 
 def optimise(
@@ -115,7 +132,7 @@ def optimise(
     scenario : Scenario
     objective : {"p_attain", "expected_revenue", "cvar_shortfall", "joint", "robust", "min_budget"}, optional
         P(revenue >= target); mean revenue; the mean shortfall of the worst 1 - alpha of all years; P(all targets met);
-        P(attain) in the worst tenth of the worlds; the least money with P(attain) at `confidence`.
+        mean revenue in the worst tenth of the worlds; the least money with P(attain) at `confidence`.
     alpha : float, optional
         Of `cvar_shortfall`. (0, 1)
     confidence : float, optional
@@ -161,8 +178,7 @@ def optimise(
     if objective == "min_budget":
         search, x = least_budget(setting, confidence, problem.build(scenario).budget, say)
     else:
-        search = setting.search()
-        x, _ = search.climb(setting.problem.plan)
+        search, x = setting.best()
     x = tidy(search.problem, x)
     timing = {"compile_s": compiled, "search_s": time.perf_counter() - searching}
     found = _judge(setting, search, x, fresh_paths, certify, say, timing)
@@ -171,8 +187,10 @@ def optimise(
 
 
 def _everything(scenario: Scenario) -> float:
-    """Money at which every line and fund has its maximum."""
-    return sum(item.high for item in problem.build(scenario).items)
+    """Money at which every line and fund that does something has its maximum, and the others their minimum."""
+    decision = problem.build(scenario, by_quarter=False)
+    acts = curves.build(decision).acts
+    return sum(item.high if does else item.low for item, does in zip(decision.items, acts, strict=True))
 
 
 def tidy(decision: Problem, x: np.ndarray) -> np.ndarray:
@@ -237,7 +255,7 @@ def _judge(
     timing: dict[str, float],
 ) -> Allocation:  # fmt: skip
     """Judge an allocation on fresh paths of fresh worlds, against the plan's own amounts and other rivals."""
-    scenario, goal = setting.problem.scenario, setting.goal
+    goal = setting.goal
     decision, seed = search.problem, setting.oracle.run.seed
     moment = time.perf_counter()
     second = _second_route(setting, search, x, say) if certify and isinstance(goal, _BOUNDED) else None
@@ -247,11 +265,13 @@ def _judge(
     timing["certify_s"] = time.perf_counter() - moment
     moment = time.perf_counter()
     say("judging on fresh paths")
-    plan_x = setting.problem.plan
-    run = simulation.plan_run(scenario, fresh_paths, None, fresh_seed(seed), "random")
-    fresh = Oracle(decision, setting.curves, goal, run)
-    rival = mean_value.mean_value_optimum(decision, setting.curves, setting.solver)
-    slack, slack_plan, slack_rival = (fresh.slack(y) for y in (x, plan_x, rival))
+    plan_x = decision.plan
+    run = simulation.plan_run(decision.scenario, fresh_paths, None, fresh_seed(seed), "random")
+    fresh = Oracle(decision, setting.oracle.curves, goal, run)
+    whole = setting.whole if decision.budget == setting.whole.budget else setting.whole.with_budget(decision.budget)
+    rival = mean_value.mean_value_optimum(whole, setting.curves, setting.solver)
+    others = {"plan": whole.plan, "equal split": mean_value.equal_split(whole, setting.curves), "mean value": rival}
+    slack, slack_plan, slack_rival = (fresh.slack(y) for y in (x, plan_x, decision.expand(whole.amounts(rival))))
     attained, planned, averaged = ((s[0] >= MET).astype(float) for s in (slack, slack_plan, slack_rival))
     p, sampling = evaluate.mean(attained), evaluate.sampling_error(attained)
     scores, scores_plan = goal.scores(slack), goal.scores(slack_plan)
@@ -269,12 +289,12 @@ def _judge(
     if second is not None:
         proof = _proved(proof, p, sampling, *second[:2])
     return Allocation(
-        scenario=scenario, problem=decision, curves=setting.curves, objective=goal.name, x=x,
+        scenario=setting.whole.scenario, problem=decision, whole=whole, curves=setting.curves, objective=goal.name, x=x,
         value=evaluate.mean(scores), value_plan=evaluate.mean(scores_plan),
         value_gain=evaluate.mean(scores - scores_plan), p_attain=p, p_attain_plan=evaluate.mean(planned),
         gain=evaluate.mean(attained - planned), se_sampling=sampling, fresh_paths=run.n_paths,
         worlds=run.n_worlds, seed=seed, certificate=proof, prices=found_prices,
-        rivals={"plan": plan_x, "equal split": mean_value.equal_split(decision, setting.curves), "mean value": rival},
+        rivals={name: whole.amounts(y) for name, y in others.items()},
         timing=timing,
     )  # fmt: skip
 
@@ -288,7 +308,7 @@ def _second_route(
     """The gap, how far the second route's best lies above the first's, and that best where it is clearly better."""
     seed = fresh_seed(fresh_seed(setting.oracle.run.seed))
     found = certificate.gap(
-        search.problem, setting.curves, setting.goal, x, seed, setting.solver, CERTIFY_SECONDS, say
+        search.problem, setting.oracle.curves, setting.goal, x, seed, setting.solver, CERTIFY_SECONDS, say
     )  # fmt: skip
     if found is None:
         return None, Figure(np.nan, np.nan), None

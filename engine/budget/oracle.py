@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.budget import curves
 from engine.budget.curves import Curves
 from engine.budget.goals import Goal
 from engine.budget.problem import Problem
@@ -66,11 +67,16 @@ class Local:
 
     def slacks(self, x: np.ndarray) -> np.ndarray:
         """Slacks of every path at an allocation, shape (rows, worlds, paths)."""
-        found, heights = self.slack.copy(), self.curves.heights(x)
-        for j, effect in self.effects.items():
-            for share, change in zip(effect.shares(heights[j : j + 1])[0], effect.change, strict=True):
-                if share != 0.0:
-                    found += share * change
+        return self.slack + sum((self.change(j, x[j]) for j in self.effects), np.zeros_like(self.slack))
+
+    def change(self, j: int, amount: float) -> np.ndarray:
+        """What one item's amount adds to the slacks of every path, shape (rows, worlds, paths)."""
+        effect = self.effects[j]
+        shares = effect.shares(self.curves.height_of(j, np.array([amount])))[0]
+        first, *more = np.flatnonzero(shares)
+        found: np.ndarray = shares[first] * effect.change[first]
+        for k in more:
+            found += shares[k] * effect.change[k]
         return found
 
     def value(self, x: np.ndarray) -> float:
@@ -90,8 +96,8 @@ class Local:
 class Oracle:
     """Scores allocations by the full nonlinear kernel on common random numbers."""
 
-    def __init__(self, problem: Problem, curves: Curves, goal: Goal, run: Run) -> None:
-        self.problem, self.curves, self.goal, self.run = problem, curves, goal, run
+    def __init__(self, problem: Problem, shapes: Curves, goal: Goal, run: Run) -> None:
+        self.problem, self.curves, self.goal, self.run = problem, shapes, goal, run
         self._replay = Replay(run, goal.detail)
         self._bounds = _bounds(run, goal)
 
@@ -102,7 +108,7 @@ class Oracle:
 
     def slack(self, x: np.ndarray, paths: int | None = None, first: int = 0) -> np.ndarray:
         """Slacks of every path, shape (rows, worlds, paths): how far each measure is beyond its bound, as a share."""
-        measures = self._replay.sample(self.problem.amounts(x), paths, first)
+        measures = self._replay.sample(self.problem.knobs(x), paths, first)
         bound, sign = self._bounds
         return sign * (measures - bound) / np.where(bound != 0, np.abs(bound), 1.0)
 
@@ -113,6 +119,7 @@ class Oracle:
     def local(self, x: np.ndarray, paths: int) -> Local:
         """Model of the first `paths` paths of each world near an allocation."""
         base = self.slack(x, paths)
+        shapes = self.curves if self.problem.quarters is None else curves.build(self.problem, x)
         effects = {}
         for j in range(len(self.problem.items)):
             amounts = self._looks(j, x[j]) if self._matters(j) else []
@@ -123,20 +130,20 @@ class Oracle:
                 moved = x.copy()
                 moved[j] = amount
                 changes.append(self.slack(moved, paths) - base)
-            heights = self.curves.height_of(j, np.array([x[j], *amounts]))
+            heights = shapes.height_of(j, np.array([x[j], *amounts]))
             order = np.argsort(heights)
             if np.diff(heights[order]).min() > 0:
                 effects[j] = Effect(heights[order], np.array(changes)[order])
-        return Local(self.goal, self.curves, base, effects)
+        return Local(self.goal, shapes, base, effects)
 
     def _looks(self, j: int, amount: float) -> list[float]:
         """Amounts at which an item's effect is looked at: once for a line, whose response is known."""
         item = self.problem.items[j]
         step = STEP * (item.high - item.low)
-        near = [end for end in (min(amount + step, item.high), max(amount - step, item.low)) if end != amount]
         if item.table == "lines":
-            return near[:1]
-        return sorted({*near, item.low, item.high} - {amount})
+            return [amount + step if amount + step <= item.high else amount - step]
+        near = {amount + share * step for share in (-1.0, -0.25, 0.25, 1.0)}
+        return sorted({item.low, item.high, *(end for end in near if item.low < end < item.high)} - {amount})
 
     def _matters(self, j: int) -> bool:
         item = self.problem.items[j]

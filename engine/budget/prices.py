@@ -43,22 +43,25 @@ def prices(oracle: Oracle, x: np.ndarray, paths: int) -> dict[str, Price]:
     """
     problem, found = oracle.problem, {}
     base = _attained(oracle, x, paths)
-    for j, item in enumerate(problem.items):
-        step = item.unit if item.unit > 0 else problem.budget * STEP
-        if not oracle.curves.acts[j] or step <= 0:
-            found[item.name] = Price(Figure(0.0, 0.0), Figure(0.0, 0.0), step)
+    for (_, name), own in problem.parts().items():
+        unit = problem.items[own[0]].unit
+        step = unit if unit > 0 else problem.budget * STEP
+        if not oracle.curves.acts[own].any() or step <= 0:
+            found[name] = Price(Figure(0.0, 0.0), Figure(0.0, 0.0), step)
             continue
-        up = _slope(oracle, x, j, step, base)
-        down = _slope(oracle, x, j, -step, base) if x[j] >= step else None
-        found[item.name] = Price(up, down, step)
+        have = x[own]
+        course = have / have.sum() if have.sum() > 0 else np.full(len(own), 1.0 / len(own))
+        move = np.zeros_like(x)
+        move[own] = step * course
+        up = _slope(oracle, x, move, step, base)
+        down = _slope(oracle, x, -move, -step, base) if have.sum() >= step else None
+        found[name] = Price(up, down, step)
     return found
 
 
-def _slope(oracle: Oracle, x: np.ndarray, j: int, step: float, base: np.ndarray) -> Figure:
+def _slope(oracle: Oracle, x: np.ndarray, move: np.ndarray, step: float, base: np.ndarray) -> Figure:
     """Points of P(attain) a million, from a step up or down."""
-    moved = x.copy()
-    moved[j] += step
-    change = evaluate.mean(_attained(oracle, moved, base.shape[1]) - base)
+    change = evaluate.mean(_attained(oracle, x + move, base.shape[1]) - base)
     scale = 100.0 * MILLION / step
     return Figure(scale * change.value, abs(scale) * change.se)
 

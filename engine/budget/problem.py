@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.budget import quarters
 from engine.budget.milp import Model, Status
+from engine.budget.quarters import Quarters
 from engine.errors import AllocationError, Fault
 from engine.scenario.model import Fund, Line, Scenario
 from engine.scenario.model import Group as RuleGroup
@@ -28,11 +30,13 @@ class Item:
     low: float
     high: float
     unit: float  # 0: any amount
+    quarter: int | None = None  # from 0: this part of a line whose money is split by quarter
 
     @property
     def knob(self) -> str:
-        """Knob of its amount."""
-        return f"{self.table}.{self.name}.amount"
+        """Knob of its amount; a part of a line is called after its quarter."""
+        part = "amount" if self.quarter is None else f"quarter.{self.quarter + 1}"
+        return f"{self.table}.{self.name}.{part}"
 
     @property
     def whole(self) -> bool:
@@ -48,15 +52,11 @@ class Item:
 class Group:
     """Items whose money together lies between two amounts."""
 
-    name: str
+    knob: str  # where it stands in the file
     members: tuple[int, ...]
     low: float
     high: float
-
-    @property
-    def knob(self) -> str:
-        """Where it stands in the file."""
-        return f"optimise.groups.{self.name}"
+    share: bool = True  # of the budget: moves with it
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Problem:
     items: tuple[Item, ...]
     groups: tuple[Group, ...]
     budget: float
+    quarters: Quarters | None = None
 
     @property
     def plan(self) -> np.ndarray:
@@ -78,9 +79,41 @@ class Problem:
         """A unit of money in which the numbers of a model are near 1."""
         return max(self.budget, 1e-9) / 1000.0
 
+    def parts(self) -> dict[tuple[str, str], list[int]]:
+        """Items of each line and fund, by table and name: one, or one for each quarter."""
+        found: dict[tuple[str, str], list[int]] = {}
+        for j, item in enumerate(self.items):
+            found.setdefault((item.table, item.name), []).append(j)
+        return found
+
     def amounts(self, x: np.ndarray) -> dict[str, float]:
-        """Amounts by knob."""
-        return {item.knob: float(v) for item, v in zip(self.items, x, strict=True)}
+        """Amounts of lines and funds by knob."""
+        return {f"{table}.{name}.amount": float(x[own].sum()) for (table, name), own in self.parts().items()}
+
+    def expand(self, amounts: Mapping[str, float]) -> np.ndarray:
+        """Amounts of the items from those of lines and funds by knob, quarters as the plan has them, shape (items,)."""
+        x = self.plan
+        for (table, name), own in self.parts().items():
+            amount = amounts[f"{table}.{name}.amount"]
+            split = self.quarters is not None and self.items[own[0]].quarter is not None
+            x[own] = amount * self.quarters.shares(name) if split and self.quarters is not None else amount
+        return x
+
+    def phasing(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Phasing of the lines that are split by quarter, shape (months,) each."""
+        if self.quarters is None:
+            return {}
+        split = {name: own for (_, name), own in self.parts().items() if self.items[own[0]].quarter is not None}
+        return {name: self.quarters.spread(name, x[own])[1] for name, own in split.items()}
+
+    def knobs(self, x: np.ndarray) -> dict[str, float]:
+        """All knobs of a scenario that amounts set."""
+        months = {
+            f"lines.{name}.phasing.{t}": float(share)
+            for name, shares in self.phasing(x).items()
+            for t, share in enumerate(shares, 1)
+        }
+        return self.amounts(x) | months
 
     def model(self, keep: Callable[[str], bool] = lambda _: True) -> Model:
         """Model of the constraints alone, one variable for each item under its knob, in units of `money`.
@@ -127,13 +160,21 @@ class Problem:
     def with_budget(self, budget: float) -> Problem:
         """The same decision with more or less money; shares of the budget move with it."""
         ratio = budget / self.budget if self.budget > 0 else 1.0
-        groups = tuple(replace(g, low=g.low * ratio, high=g.high * ratio) for g in self.groups)
+        groups = tuple(replace(g, low=g.low * ratio, high=g.high * ratio) if g.share else g for g in self.groups)
         return replace(self, budget=budget, groups=groups)
 
     def with_amount(self, index: int, amount: float) -> Problem:
         """The same decision with one item held at an amount."""
         items = list(self.items)
         items[index] = replace(items[index], low=amount, high=amount, unit=0.0)
+        return replace(self, items=tuple(items))
+
+    def near(self, x: np.ndarray, reach: float) -> Problem:
+        """The same decision within a share of each item's range around amounts, or one whole unit."""
+        items = []
+        for item, value in zip(self.items, x, strict=True):
+            width = max(reach * (item.high - item.low), item.unit)
+            items.append(replace(item, low=max(item.low, value - width), high=min(item.high, value + width)))
         return replace(self, items=tuple(items))
 
     def nearest(self, x: np.ndarray) -> np.ndarray:
@@ -158,10 +199,10 @@ class Problem:
         return self.read(solution.values)
 
 
-def build(scenario: Scenario) -> Problem:
+def build(scenario: Scenario, by_quarter: bool | None = None) -> Problem:
     """Read the decision from a scenario; uncertain bounds at their central values.
 
-    Without `plan.budget` the plan's own amounts are the budget.
+    Without `plan.budget` the plan's own amounts are the budget. `by_quarter` overrules `optimise.phasing`.
 
     Raises
     ------
@@ -172,13 +213,21 @@ def build(scenario: Scenario) -> Problem:
     plan = scenario.plan
     spent = sum(_value(item.amount) for table in tables.values() for item in table.values())
     budget = spent if plan.budget is None else _value(plan.budget)
-    rules = scenario.optimise
-    items = tuple(_item(scenario, table, name, budget) for table, named in tables.items() for name in named)
+    by_quarter = scenario.optimise.phasing == "quarters" if by_quarter is None else by_quarter
+    split = quarters.build(scenario) if by_quarter else None
+    items = tuple(
+        item
+        for table, named in tables.items()
+        for name in named
+        for item in _items(scenario, table, name, budget, split)
+    )
     if not items:
         raise AllocationError(f"{scenario.file}: there is no line and no fund to set money out to; add one")
-    place = {item.name: j for j, item in enumerate(items)}
-    groups = tuple(_group(name, group, place, budget) for name, group in rules.groups.items())
-    problem = Problem(scenario, items, groups, budget)
+    problem = Problem(scenario if split is None else quarters.phased(scenario, split), items, (), budget, split)
+    own = {name: parts for (_, name), parts in problem.parts().items()}
+    groups = [_group(name, group, own, budget) for name, group in scenario.optimise.groups.items()]
+    groups += [_total(scenario, name, own[name], budget) for name in (split.weights if split is not None else ())]
+    problem = replace(problem, groups=tuple(groups))
     found = conflicts(problem)
     if found:
         raise AllocationError("no allocation keeps to every constraint", found)
@@ -189,24 +238,38 @@ def _value(quantity: Quantity) -> float:
     return float(quantity.central())
 
 
-def _group(name: str, group: RuleGroup, place: Mapping[str, int], budget: float) -> Group:
+def _group(name: str, group: RuleGroup, own: Mapping[str, list[int]], budget: float) -> Group:
     least = 0.0 if group.at_least is None else budget * _value(group.at_least)
     most = math.inf if group.at_most is None else budget * _value(group.at_most)
-    return Group(name, tuple(place[member] for member in group.members), least, most)
+    members = [j for member in group.members for j in own[member]]
+    return Group(f"optimise.groups.{name}", tuple(members), least, most)
 
 
-def _item(scenario: Scenario, table: str, name: str, budget: float) -> Item:
-    """A line or a fund with the bounds that its own fields, `fixed` and `away` set."""
+def _total(scenario: Scenario, name: str, own: list[int], budget: float) -> Group:
+    """Bounds of a line whose money is split by quarter."""
+    line = scenario.lines[name]
+    most = budget if line.maximum is None else _value(line.maximum)
+    return Group(f"lines.{name}", tuple(own), _value(line.minimum), most, share=False)
+
+
+def _items(scenario: Scenario, table: str, name: str, budget: float, split: Quarters | None) -> list[Item]:
+    """A line or a fund, or its quarters, with the bounds that its own fields, `fixed` and `away` set."""
     source: Line | Fund = getattr(scenario, table)[name]
     plan, rules = _value(source.amount), scenario.optimise
     unit = _value(source.unit) if isinstance(source, Line) else 0.0
     if name in rules.fixed:
-        return Item(table, name, plan, plan, plan, 0.0)
+        return [Item(table, name, plan, plan, plan, 0.0)]
     low, high = _value(source.minimum), budget if source.maximum is None else _value(source.maximum)
-    if rules.away is not None:
-        away = _value(rules.away)
-        low, high = max(low, plan * (1.0 - away)), min(high, plan * (1.0 + away))
-    return Item(table, name, plan, low, high, unit)
+    away = math.inf if rules.away is None else _value(rules.away)
+    if split is None or table != "lines" or name not in split.weights:
+        return [Item(table, name, plan, *_near(plan, low, high, away), unit)]
+    by_quarter = enumerate(plan * split.shares(name))
+    return [Item(table, name, float(part), *_near(float(part), 0.0, high, away), 0.0, q) for q, part in by_quarter]
+
+
+def _near(plan: float, low: float, high: float, away: float) -> tuple[float, float]:
+    """Bounds that also keep within a share of the plan's amount."""
+    return (low, high) if away == math.inf else (max(low, plan * (1.0 - away)), min(high, plan * (1.0 + away)))
 
 
 def conflicts(problem: Problem) -> list[Fault]:
@@ -214,7 +277,7 @@ def conflicts(problem: Problem) -> list[Fault]:
     scenario, currency = problem.scenario, problem.scenario.plan.currency
     found = []
     for item in problem.items:
-        knob = f"{item.table}.{item.name}"
+        knob = _place(item)
         if item.low > item.high * (1.0 + TOLERANCE):
             message = f"at least {item.low:,.0f} and at most {item.high:,.0f} {currency} are asked for"
             found.append(Fault(scenario.file, knob, message, "move minimum, maximum or optimise.away"))
@@ -243,6 +306,11 @@ def _smallest(problem: Problem) -> list[Fault]:
     return [_described(problem, name, len(kept)) for name in reversed(names) if name in kept]
 
 
+def _place(item: Item) -> str:
+    """Where an item stands in the file."""
+    return f"{item.table}.{item.name}" if item.quarter is None else item.knob
+
+
 def _described(problem: Problem, name: str, count: int) -> Fault:
     currency, file = problem.scenario.plan.currency, problem.scenario.file
     others = "with the others named here, it cannot be met" if count > 1 else "it cannot be met"
@@ -252,8 +320,8 @@ def _described(problem: Problem, name: str, count: int) -> Fault:
     if group is not None:
         most = "" if group.high == math.inf else f" and at most {group.high:,.0f}"
         message = f"at least {group.low:,.0f}{most} {currency} together: {others}"
-        return Fault(file, name, message, "widen the shares")
+        return Fault(file, name, message, "widen its bounds")
     item = next(item for item in problem.items if item.knob == name)
     unit = f" in units of {item.unit:,.0f}" if item.whole else ""
     message = f"{item.low:,.0f} to {item.high:,.0f} {currency}{unit}: {others}"
-    return Fault(file, f"{item.table}.{item.name}", message, "widen minimum, maximum or optimise.away")
+    return Fault(file, _place(item), message, "widen minimum, maximum or optimise.away")

@@ -71,7 +71,8 @@ def regret(
     announce: Callable[[], None] | None = None,
 ) -> RegretTable:
     """Try five allocations of the first scenario in all scenarios: the plan's own, the optimum, the equal split, the
-    optimum of the mean-value plan, and the one that is best in the worst tenth of the worlds.
+    optimum of the mean-value plan, and the one with
+    the most revenue in the worst tenth of the worlds.
 
     An allocation names every line and fund of the first scenario; lines and funds that another scenario has besides
     keep their own amounts there. Regret is against that scenario's own optimum, on the same fresh paths.
@@ -90,7 +91,9 @@ def regret(
     for scenario in scenarios:
         if report is not None:
             report(f"optimum of {_name(scenario)}")
-        setting, _ = prepare(scenario, goals.choose("p_attain", 0.9), paths, worlds, seed, solver, None, announce)
+        setting, _ = prepare(
+            scenario, goals.choose("p_attain", 0.9), paths, worlds, seed, solver, None, announce, False
+        )
         decision = setting.problem
         best = tidy(decision, setting.search().climb(decision.plan)[0])
         if not found:

@@ -15,7 +15,7 @@ from engine.budget.problem import Problem
 LOCAL_PATHS = 12_800  # on which the effects of the items are measured; the score takes all
 ROUNDS = 8
 SMALLEST = 0.01  # trust region, as a share of each item's range, at which a search ends
-EXCHANGES = (0.1, 0.03, 0.01)  # shares of the smaller range that are tried from each item to each other
+EXCHANGES = (0.1, 0.03, 0.01)  # shares of an item's range that are tried from it to each other
 
 
 @dataclass
@@ -42,42 +42,52 @@ class Search:
         """The best allocation found from a start, and its value by the kernel."""
         x = self.problem.nearest(start)
         best = self.score(x)
+        reach, local = 1.0, None
         for _ in range(rounds):
             if self._over():
                 break
             self.rounds += 1
-            local = self.oracle.local(x, self._local_paths())
-            y = self.best_of(local, x)
-            promised, value = local.value(y) - local.value(x), self.score(y)
-            gained = value - best
+            local = self.oracle.local(x, self._local_paths()) if local is None else local
+            y = self.best_of(local, x, reach)
+            promised, gained = local.value(y) - local.value(x), self.score(y) - best
+            tolerance = self.oracle.goal.tolerance(best)
             if gained > 0:
-                x, best = y, value
-            if min(promised, gained) < self.oracle.goal.tolerance(best):
+                x, best, local = y, best + gained, None
+            if promised < tolerance:
                 break
+            if gained < tolerance:
+                # the model promised what the kernel did not see: trust it less far
+                reach /= 4.0
+                if reach < SMALLEST:
+                    break
         return x, best
 
     def best_from(self, starts: Sequence[np.ndarray], rounds: int = ROUNDS) -> np.ndarray:
         """The best allocation found from several starts."""
         return max((self.climb(start, rounds) for start in starts), key=lambda found: found[1])[0]
 
-    def best_of(self, local: Local, start: np.ndarray) -> np.ndarray:
-        """The best allocation by a local model: moves of the master while they help, then exchanges."""
+    def best_of(self, local: Local, start: np.ndarray, reach: float = 1.0) -> np.ndarray:
+        """The best allocation by a local model: moves of the master while they help, then exchanges.
+
+        No item leaves its start by more than `reach`, a share of its range (but by one whole unit, if need be).
+        """
+        problem = self.problem if reach >= 1 else self.problem.near(start, reach)
         x, best, radius = start, local.value(start), 1.0
         while radius >= SMALLEST and not self._over():
-            y = self.move(local, x, radius)
+            y = self.move(problem, local, x, radius)
             value = local.value(y)
             if value > best or (value == best and y.sum() < x.sum() - 1e-6 * self.problem.money):
                 x, best = y, value
             else:
                 radius *= 0.5
-        return self._exchange(local, x, best)
+        return self._exchange(problem, local, x, best)
 
-    def move(self, local: Local, x: np.ndarray, radius: float) -> np.ndarray:
+    def move(self, problem: Problem, local: Local, x: np.ndarray, radius: float) -> np.ndarray:
         """The master's move."""
         self.masters += 1
-        solution = master.model(self.problem, local.curves, local.worth(x), x, radius).solve(self.solver)
+        solution = master.model(problem, local.curves, local.worth(x), x, radius).solve(self.solver)
         self.mip_gap = max(self.mip_gap, solution.gap)
-        return self.problem.read(solution.values)
+        return problem.read(solution.values)
 
     def score(self, x: np.ndarray) -> float:
         """Value by the kernel, on all paths."""
@@ -86,25 +96,36 @@ class Search:
             self.scores[key] = self.oracle.value(x)
         return self.scores[key]
 
-    def _exchange(self, local: Local, x: np.ndarray, best: float) -> np.ndarray:
+    def _exchange(self, problem: Problem, local: Local, x: np.ndarray, best: float) -> np.ndarray:
         """Move money from one item to another as long as the model gains by it."""
-        items, moves = self.problem.items, np.flatnonzero(local.curves.moves)
-        pairs = [(i, j) for i in moves for j in moves if i != j]
         for share in EXCHANGES:
-            found = True
-            while found and not self._over():
-                found = False
-                for i, j in pairs:
-                    step = share * min(items[i].high - items[i].low, items[j].high - items[j].low)
-                    step = max(step, items[i].unit, items[j].unit)
-                    y = x.copy()
-                    y[i], y[j] = y[i] - step, y[j] + step
-                    if not self.problem.holds(y):
-                        continue
-                    value = local.value(y)
-                    if value > best:
-                        x, best, found = y, value, True
+            while not self._over():
+                y, value = self._sweep(problem, local, x, best, share)
+                if value <= best:
+                    break
+                x, best = y, value
         return x
+
+    def _sweep(
+        self, problem: Problem, local: Local, x: np.ndarray, best: float, share: float
+    ) -> tuple[np.ndarray, float]:
+        """Try one step from each item to each other, and take every one that helps."""
+        items, moves = problem.items, [j for j in local.effects if local.curves.moves[j]]
+        x, total, now = x.copy(), local.slacks(x), {j: local.change(j, x[j]) for j in moves}
+        for i in moves:
+            for j in moves:
+                step = max(share * (items[i].high - items[i].low), items[i].unit, items[j].unit)
+                moved = x.copy()
+                moved[i], moved[j] = x[i] - step, x[j] + step
+                if i == j or not problem.holds(moved):
+                    continue
+                less, more = local.change(i, moved[i]), local.change(j, moved[j])
+                changed = total + (less - now[i]) + (more - now[j])
+                value = local.goal.value(changed)
+                if value > best:
+                    x, best, total = moved, value, changed
+                    now[i], now[j] = less, more
+        return x, best
 
     def _local_paths(self) -> int:
         worlds = len(self.oracle.run.worlds)

@@ -28,7 +28,7 @@ OBJECTIVES = {
     "expected_revenue": "expected revenue is highest",
     "cvar_shortfall": "the shortfall of the worst years is least",
     "joint": "P(all targets at once) is highest",
-    "robust": "P(attain) in the worst tenth of the worlds is highest",
+    "robust": "expected revenue in the worst tenth of the worlds is highest",
 }
 
 
@@ -48,6 +48,8 @@ def allocation_parts(found: Allocation) -> list[RenderableType]:
     chance = f"P(attain) {with_error(p.value, found.se_sampling, most=4)} (sampling) {error_text(p.se)} (worlds drawn)"
     answer = Text.assemble((chance, "bold"), f", {points(gain)} points over the plan's own amounts")
     parts: list[RenderableType] = [head, answer, *_objective(found, unit), Padding(_items(found, unit), (1, 0, 0, 0))]
+    if found.problem.quarters is not None:
+        parts.append(Padding(_quarters(found, unit), (1, 0, 0, 0)))
     return [*parts, Padding(_certificate(found), (1, 0, 0, 0)), _remarks(found)]
 
 
@@ -61,17 +63,19 @@ def _objective(found: Allocation, unit: Unit) -> list[RenderableType]:
     """The objective itself, where it is not P(attain)."""
     value, plan, gain = found.value, found.value_plan, found.value_gain
     target = found.scenario.plan.target.central()
-    if found.objective == "expected_revenue":
-        text = f"Expected revenue {with_error(target * (1 + value.value), target * value.se, unit.scale, 1)} {unit}"
+    if found.objective in ("expected_revenue", "robust"):
+        where = " in the worst tenth of the worlds" if found.objective == "robust" else ""
+        text = (
+            f"Expected revenue{where} {with_error(target * (1 + value.value), target * value.se, unit.scale, 1)} {unit}"
+        )
         text += f", {with_error(target * gain.value, target * gain.se, unit.scale, 1)} more than the plan's own amounts"
     elif found.objective == "cvar_shortfall":
         text = (
             f"Mean shortfall of the worst years {with_error(-target * value.value, target * value.se, unit.scale, 1)}"
         )
         text += f" {unit}, {with_error(target * gain.value, target * gain.se, unit.scale, 1)} less than with the plan's"
-    elif found.objective in ("joint", "robust"):
-        name = "P(all targets)" if found.objective == "joint" else "P(attain) in the worst tenth of the worlds"
-        text = f"{name} {with_error(value.value, value.se, most=6)}, with the plan's own amounts "
+    elif found.objective == "joint":
+        text = f"P(all targets) {with_error(value.value, value.se, most=6)}, with the plan's own amounts "
         text += with_error(plan.value, plan.se, most=6)
     else:
         return []
@@ -81,7 +85,7 @@ def _objective(found: Allocation, unit: Unit) -> list[RenderableType]:
 def _items(found: Allocation, unit: Unit) -> Table:
     """Amounts of the plan and of the optimum, and what a little more or less would change."""
     table = make_table(f"{unit}", "Plan", "Optimum", "Change", "Bounds", "P per +1 M", f"per {MINUS}1 M")
-    items = zip(found.problem.items, found.problem.plan, found.x, strict=True)
+    items = zip(found.whole.items, found.whole.plan, found.totals, strict=True)
     fund = False
     for item, plan, x in items:
         if item.table == "funds" and not fund:
@@ -100,8 +104,20 @@ def _items(found: Allocation, unit: Unit) -> Table:
         )
         table.add_row(item.name, unit.amount(plan), unit.amount(x), change, bounds, up, down)
     table.add_section()
-    plan_left = max(0.0, found.problem.budget - float(found.problem.plan.sum()))
+    plan_left = max(0.0, found.problem.budget - float(found.whole.plan.sum()))
     table.add_row("unspent", unit.amount(plan_left), unit.amount(found.unspent), "", "", "", "")
+    return table
+
+
+def _quarters(found: Allocation, unit: Unit) -> Table:
+    """Money by quarter of the lines that were split, the plan's in brackets."""
+    split = found.problem.quarters
+    assert split is not None
+    table = make_table(f"By quarter, {unit}", *(f"Quarter {q + 1}" for q in range(split.count)))
+    for (_, name), own in found.problem.parts().items():
+        if found.problem.items[own[0]].quarter is not None:
+            cells = [f"{unit.amount(found.x[j])} ({unit.amount(found.problem.items[j].plan)})" for j in own]
+            table.add_row(name, *cells)
     return table
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from engine.scenario.text import dump, inline
 from engine.scenario.volume import plan_shares
 
 
-def with_amounts(scenario: Scenario, amounts: Mapping[str, float], source: str) -> Scenario:
+def with_amounts(
+    scenario: Scenario, amounts: Mapping[str, float], source: str, phasing: Mapping[str, Sequence[float]] | None = None
+) -> Scenario:
     """The scenario with other amounts of lines and funds.
 
     Where the plan's revenue path is the one that it expects itself, it stays that of the old amounts: a plan is not
@@ -28,6 +30,8 @@ def with_amounts(scenario: Scenario, amounts: Mapping[str, float], source: str) 
         By knob, such as ``lines.ads.amount``. [CNY]
     source : str
         What the new numbers come from, for the register.
+    phasing : mapping of str to sequence of float, optional
+        By line: its weights month by month.
 
     Raises
     ------
@@ -36,12 +40,14 @@ def with_amounts(scenario: Scenario, amounts: Mapping[str, float], source: str) 
     """
     raw = tomllib.loads(scenario.resolved_text())
     for knob, amount in amounts.items():
+        item = _item_of(raw, scenario, knob)
         table, _, rest = knob.partition(".")
-        name = rest.rpartition(".")[0]
-        if table not in ("lines", "funds") or name not in raw.get(table, {}):
-            raise ScenarioError(f"{scenario.file}: there is no {knob}")
-        if getattr(scenario, table)[name].amount.value != amount:
-            raw[table][name]["amount"] = {"value": _plain(amount), "source": source}
+        if getattr(scenario, table)[rest.rpartition(".")[0]].amount.value != amount:
+            item["amount"] = {"value": _plain(amount), "source": source}
+    for line, weights in (phasing or {}).items():
+        _item_of(raw, scenario, f"lines.{line}.phasing")["phasing"] = [
+            {"value": _plain(share, 6), "source": source} if source else share for share in weights
+        ]
     if scenario.plan.phasing is None:
         raw["plan"]["phasing"] = [float(share) for share in plan_shares(scenario)[0]]
     budget, spent = scenario.plan.budget, sum(amounts.values())
@@ -53,8 +59,20 @@ def with_amounts(scenario: Scenario, amounts: Mapping[str, float], source: str) 
     return found
 
 
-def _plain(value: float) -> int | float:
-    return int(value) if float(value).is_integer() else float(value)
+def _item_of(raw: dict[str, Any], scenario: Scenario, knob: str) -> dict[str, Any]:
+    """Table of the line or fund that a knob belongs to."""
+    table, _, rest = knob.partition(".")
+    name = rest.rpartition(".")[0]
+    if table not in ("lines", "funds") or name not in raw.get(table, {}):
+        raise ScenarioError(f"{scenario.file}: there is no {knob}")
+    item: dict[str, Any] = raw[table][name]
+    return item
+
+
+def _plain(value: float, digits: int = 12) -> int | float:
+    """A number as it is to stand in a file: without the last digits, which are rounding."""
+    short = float(f"{value:.{digits}g}")
+    return int(short) if short.is_integer() else short
 
 
 def extension(scenario: Scenario, parent: Path, folder: Path, comment: str = "") -> str:

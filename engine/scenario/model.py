@@ -360,6 +360,8 @@ class Optimise(Part):
     """Most that an amount may differ from the plan's, as a share of it; by default no such bound."""
     groups: dict[str, Group] = {}
     """Shares of the budget that several lines and funds keep to together, by name."""
+    phasing: Literal["plan", "quarters"] = "plan"
+    """Whether lines keep the plan's phasing, or their money may move between quarters too."""
 
 
 class Scenario(Part):

@@ -59,6 +59,11 @@ def _line_phasing(build: Builder, name: str) -> np.ndarray:
     return normalised(weights)
 
 
+def line_phasing(scenario: Scenario, name: str) -> np.ndarray:
+    """Share of a line's amount in every month in the central world, shape (T,)."""
+    return _line_phasing(Builder(central(scenario)), name)[0]
+
+
 def _adstock(build: Builder, name: str, carryover: np.ndarray) -> np.ndarray:
     """Effective spend A_t = carryover A_{t-1} + (1 - carryover) x_t of the plan's own amount, shape (1 or W, T)."""
     line, knob = build.scenario.lines[name], f"lines.{name}"
