@@ -123,6 +123,12 @@ class Allocation:
         """Money of the budget that no line and no fund gets."""
         return max(0.0, self.problem.budget - float(self.x.sum()))
 
+    @property
+    def plan_unspent(self) -> float:
+        """Money of the scenario's own budget that the plan gives to no line and no fund."""
+        budget = self.scenario.plan.budget
+        return 0.0 if budget is None else max(0.0, float(budget.central() - self.whole.plan.sum()))
+
     def apply(self, scenario: Scenario | None = None) -> Scenario:
         """The scenario with these amounts; by default the one that was optimised."""
         phasing = {line: list(map(float, shares)) for line, shares in self.phasing.items()}
@@ -200,6 +206,7 @@ class Allocation:
             {
                 "currency": currency, "scenario": self.scenario.plan.name or self.scenario.file,
                 "objective": self.objective, "budget": self.problem.budget, "pieces": PIECES,
+                "unspent": self.unspent, "plan_unspent": self.plan_unspent,
                 "p_attain": self.p_attain.value, "p_attain_se": self.p_attain.se,
                 "p_attain_plan": self.p_attain_plan.value, "gain": self.gain.value, "gain_se": self.gain.se,
             },

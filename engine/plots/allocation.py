@@ -15,8 +15,8 @@ def allocation(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     dataset : xarray.Dataset
-        ``plan``, ``optimum``, ``low``, ``high`` (item) [currency]; attrs ``currency``, ``budget``, ``p_attain``,
-        ``p_attain_plan``, ``gain``, ``gain_se``.
+        ``plan``, ``optimum`` (item) [currency]; attrs ``currency``, ``budget``, ``unspent``, ``plan_unspent``,
+        ``p_attain``, ``p_attain_plan``, ``gain``, ``gain_se``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -28,8 +28,7 @@ def allocation(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     plan, optimum = (np.asarray(dataset[name].values, dtype=float) for name in ("plan", "optimum"))
     names = [str(name) for name in dataset["item"].values]
     budget = float(attrs["budget"])
-    left = max(0.0, budget - optimum.sum())
-    plan_left = max(0.0, budget - plan.sum())
+    left, plan_left = float(attrs["unspent"]), float(attrs["plan_unspent"])
     if max(left, plan_left) > 1e-4 * budget:
         names, plan, optimum = [*names, "unspent"], np.append(plan, plan_left), np.append(optimum, left)
     rows = np.arange(len(names))[::-1]

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.figures import PM, Unit, decimals, error_text, money_unit, percent, with_error
+from engine.report.figures import PM, Unit, decimals, error_text, money_unit, with_error
 from engine.report.summary import make_table
 
 if TYPE_CHECKING:
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from engine.budget.regret import RegretTable
     from engine.scenario.model import Scenario
 
+MILLION = 1e6  # of money: what prices are for
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 OBJECTIVES = {
     "p_attain": "P(attain) is highest",
-    "min_budget": "the least money gives P(attain) {confidence:.0%}",
+    "min_budget": "the least money gives P(attain) of {confidence:g} %",
     "expected_revenue": "expected revenue is highest",
     "cvar_shortfall": "the shortfall of the worst years is least",
     "joint": "P(all targets at once) is highest",
@@ -39,7 +40,7 @@ def _unit(scenario: Scenario) -> Unit:
 def allocation_parts(found: Allocation) -> list[RenderableType]:
     """The whole answer, part by part, for a console of 100 columns."""
     scenario, unit = found.scenario, _unit(found.scenario)
-    goal = OBJECTIVES[found.objective].replace("{confidence:.0%}", percent(found.confidence, 0))
+    goal = OBJECTIVES[found.objective].format(confidence=100 * (found.confidence or 0.0))
     head = Text.assemble(
         (scenario.plan.name or scenario.file, "bold"),
         f": {unit.named(found.problem.budget)} {scenario.plan.currency} set out so that {goal}",
@@ -84,7 +85,9 @@ def _objective(found: Allocation, unit: Unit) -> list[RenderableType]:
 
 def _items(found: Allocation, unit: Unit) -> Table:
     """Amounts of the plan and of the optimum, and what a little more or less would change."""
-    table = make_table(f"{unit}", "Plan", "Optimum", "Change", "Bounds", "P per +1 M", f"per {MINUS}1 M")
+    one = f"1 {unit.prefix or unit.currency}"
+    table = make_table(f"{unit}", "Plan", "Optimum", "Change", "Bounds", f"P per +{one}", f"per {MINUS}{one}")
+    scale = MILLION / unit.scale
     items = zip(found.whole.items, found.whole.plan, found.totals, strict=True)
     fund = False
     for item, plan, x in items:
@@ -93,10 +96,7 @@ def _items(found: Allocation, unit: Unit) -> Table:
             fund = True
         bounds = "held" if item.low == item.high else f"{unit.amount(item.low, 0)}{DASH}{unit.amount(item.high, 0)}"
         price = found.prices[item.name]
-        up = with_error(price.up.value, price.up.se, most=3) if price.up.se > 0 else "0"
-        down = DASH if price.down is None else with_error(-price.down.value, price.down.se, most=3).replace("-", MINUS)
-        if price.down is not None and price.down.se == 0:
-            down = "0"
+        up, down = _price(price.up, 1.0 / scale), _price(price.down, -1.0 / scale)
         change = (
             ""
             if abs(x - plan) < 5e-7 * found.problem.budget
@@ -104,9 +104,17 @@ def _items(found: Allocation, unit: Unit) -> Table:
         )
         table.add_row(item.name, unit.amount(plan), unit.amount(x), change, bounds, up, down)
     table.add_section()
-    plan_left = max(0.0, found.problem.budget - float(found.whole.plan.sum()))
-    table.add_row("unspent", unit.amount(plan_left), unit.amount(found.unspent), "", "", "", "")
+    table.add_row("unspent", unit.amount(found.plan_unspent), unit.amount(found.unspent), "", "", "", "")
     return table
+
+
+def _price(price: Figure | None, scale: float) -> str:
+    """A price for a unit of money; a dash where there is nothing to take away."""
+    if price is None:
+        return DASH
+    if price.se == 0:
+        return "0"
+    return with_error(scale * price.value, abs(scale) * price.se, most=3).replace("-", MINUS)
 
 
 def _quarters(found: Allocation, unit: Unit) -> Table:
@@ -161,7 +169,7 @@ def _status(status: str) -> str:
 def _remarks(found: Allocation) -> RenderableType:
     seconds = f"{found.timing['search_s']:.1f} s searching, {found.timing['total_s']:.1f} s in all"
     text = (
-        f"P per 1 M in percentage points, if the money came from outside or went there. {PM} is one standard error. "
+        f"P in percentage points for a little more or less money from outside. {PM} is one standard error. "
         f"Took {seconds}."
     )
     return Padding(Text(text, style="dim"), (1, 0, 0, 0))
