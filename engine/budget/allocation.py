@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.budget.curves import PIECES, Curves
-from engine.budget.evaluate import Figure
+from engine.budget.evaluate import Chance, Figure
 from engine.budget.prices import Price
 from engine.budget.problem import Problem
 from engine.errors import StoreError
@@ -75,7 +75,8 @@ class Allocation:
         By knob. [CNY]
     value, value_plan : Figure
         The objective at the allocation and at the plan's own amounts; probabilities, or shares of the target.
-    p_attain, p_attain_plan, gain : Figure
+    p_attain, p_attain_plan : Chance
+    gain : Figure
         P(attain) of both, and the paired difference.
     rivals : dict of str to dict
         Other allocations by name, amounts by knob: the plan, the equal split, the mean-value optimum.
@@ -90,10 +91,9 @@ class Allocation:
     value: Figure
     value_plan: Figure
     value_gain: Figure
-    p_attain: Figure
-    p_attain_plan: Figure
+    p_attain: Chance
+    p_attain_plan: Chance
     gain: Figure
-    se_sampling: float
     fresh_paths: int
     worlds: int
     seed: int
@@ -165,7 +165,7 @@ class Allocation:
             "phasing": {line: shares.tolist() for line, shares in self.phasing.items()},
             "unspent": self.unspent,
             "budget": self.problem.budget,
-            "p_attain": self.p_attain.to_json() | {"se_sampling": self.se_sampling},
+            "p_attain": self.p_attain.to_json(),
             "p_attain_plan": self.p_attain_plan.to_json(),
             "gain": self.gain.to_json(),
             "value": self.value.to_json(),

@@ -17,7 +17,7 @@ import numpy as np
 
 from engine.budget import sample_average
 from engine.budget.curves import Curves
-from engine.budget.evaluate import Figure
+from engine.budget.evaluate import Chance, Figure
 from engine.budget.goals import Goal
 from engine.budget.milp import Status
 from engine.budget.oracle import Oracle
@@ -62,9 +62,13 @@ class Gap:
 
 def gap(
     problem: Problem, curves: Curves, goal: Goal, x: np.ndarray, seed: int, solver: str, seconds: float,
-    report: Callable[[str], None],
+    report: Callable[[str], None], one_world: bool = False,
 ) -> Gap | None:  # fmt: skip
-    """Solve replications of the sample average model; None where the time does not allow enough of them."""
+    """Solve replications of the sample average model; None where the time does not allow enough of them.
+
+    Every path stands in a world of its own, so that paths know nothing of each other; `one_world` takes the central
+    world alone.
+    """
     started = time.perf_counter()
     gaps, errors, candidates, proved = [], [], [], 0
     for number in range(REPLICATIONS):
@@ -73,7 +77,7 @@ def gap(
         if left <= 0 and number >= FEWEST:
             break
         report(f"second route, sample {number + 1} of {REPLICATIONS}")
-        run = plan_run(problem.scenario, PATHS, _worlds(problem), seed + number, "random")
+        run = plan_run(problem.scenario, PATHS, 1 if one_world else PATHS, seed + number, "random")
         oracle = Oracle(problem, curves, goal, run)
         local = oracle.local(x, run.paths_per_world)
         model = sample_average.build(problem, local)
@@ -90,13 +94,6 @@ def gap(
     )
 
 
-def _worlds(problem: Problem) -> int | None:
-    """Each path in a world of its own where anything is uncertain: paths that know nothing of each other."""
-    from engine.scenario import knobs
-
-    return PATHS if knobs.uncertain(problem.scenario) else 1
-
-
 def _mean(values: list[float]) -> Figure:
     return Figure(float(np.mean(values)), float(np.std(values, ddof=1) / np.sqrt(len(values))))
 
@@ -107,11 +104,11 @@ def _student(level: float, n: int) -> float:
     return float(stdtrit(n - 1, level))
 
 
-def bound(p: Figure, sampling: float, found: Gap) -> dict[str, float]:
+def bound(candidate: Chance, found: Gap) -> dict[str, float]:
     """Upper bound of P at the best allocation: that of the candidate plus the gap, with its interval.
 
     The interval holds at the worlds drawn: the error over worlds is that of the candidate itself, and beside it.
     """
-    value = p.value + max(0.0, found.gap.value)
-    half = _student(0.5 + LEVEL / 2, found.replications) * float(np.hypot(sampling, found.gap.se))
+    value = candidate.value + max(0.0, found.gap.value)
+    half = _student(0.5 + LEVEL / 2, found.replications) * float(np.hypot(candidate.se_sampling, found.gap.se))
     return {"value": value, "lo": max(0.0, value - half), "hi": min(1.0, value + half)}

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine import simulation
 from engine.budget import evaluate, goals, problem
-from engine.budget.evaluate import Figure
+from engine.budget.evaluate import Chance, Figure
 from engine.budget.goals import MET
 from engine.budget.optimise import Setting, check, fresh_seed, prepare
 from engine.budget.oracle import Oracle
@@ -34,9 +34,8 @@ class Point:
     ----------
     money : float
         The budget, or what the fund holds. [CNY]
-    p : Figure
+    p : Chance
         P(attain) on fresh paths.
-    se_sampling : float
     change : Figure
         P less that at the plan's amount, on the same paths.
     amounts : dict of str to float
@@ -44,15 +43,14 @@ class Point:
     """
 
     money: float
-    p: Figure
-    se_sampling: float
+    p: Chance
     change: Figure
     amounts: dict[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
         return {
-            "money": self.money, "p_attain": self.p.to_json() | {"se_sampling": self.se_sampling},
+            "money": self.money, "p_attain": self.p.to_json(),
             "change": self.change.to_json(), "amounts": self.amounts,
         }  # fmt: skip
 
@@ -153,7 +151,7 @@ def frontier(
         scenario, of, plan,
         [
             Point(
-                amount, evaluate.mean(attained), evaluate.sampling_error(attained), evaluate.mean(attained - base),
+                amount, evaluate.chance(attained), evaluate.mean(attained - base),
                 decision.amounts(x),
             )
             for amount, x, attained in found

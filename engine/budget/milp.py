@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -220,11 +222,19 @@ def _apart(first: float, second: float) -> bool:
     return abs(first - second) > 1e-5 * max(1.0, abs(first), abs(second))
 
 
+@lru_cache
 def version(solver: str) -> str:
     """Version of a solver."""
     if solver == "highs":
         return metadata.version("highspy")
-    return f"with PuLP {metadata.version('pulp')}"
+    said = subprocess.run([str(_cbc_path()), "-quit"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"^Version: *(\S+)", said, re.MULTILINE)
+    return found.group(1) if found else f"of PuLP {metadata.version('pulp')}"
+
+
+def _cbc_path() -> str | None:
+    """Program of CBC: PuLP 3 brings one of its own, PuLP 4 leaves it to a package that puts it on the path."""
+    return shutil.which("cbc") or getattr(coin_api, "pulp_cbc_path", None)
 
 
 @lru_cache
@@ -258,8 +268,7 @@ def _engine(solver: str, time_limit: float | None, gap: float) -> pulp.LpSolver:
         if engine.available():
             _silence()
     elif solver == "cbc":
-        # PuLP 3 brings a program of its own, PuLP 4 leaves it to a package that puts it on the path
-        engine = pulp.COIN_CMD(**options, path=shutil.which("cbc") or getattr(coin_api, "pulp_cbc_path", None))
+        engine = pulp.COIN_CMD(**options, path=_cbc_path())
     else:
         raise AllocationError(f"solver: {solver!r} is neither of {', '.join(SOLVERS)}")
     if not engine.available():

@@ -12,7 +12,7 @@ from engine import simulation
 from engine.budget import certificate, curves, evaluate, goals, mean_value, prices, problem
 from engine.budget.allocation import Allocation, Certificate
 from engine.budget.curves import PIECES, Curves
-from engine.budget.evaluate import Figure
+from engine.budget.evaluate import Chance, Figure
 from engine.budget.goals import MET, Goal
 from engine.budget.milp import SOLVERS, version
 from engine.budget.oracle import Oracle
@@ -181,7 +181,7 @@ def optimise(
         search, x = setting.best()
     x = tidy(search.problem, x)
     timing = {"compile_s": compiled, "search_s": time.perf_counter() - searching}
-    found = _judge(setting, search, x, fresh_paths, certify, say, timing)
+    found = _judge(setting, search, x, fresh_paths, worlds, certify, say, timing)
     timing["total_s"] = time.perf_counter() - started
     return replace(found, objective=objective, confidence=confidence if objective == "min_budget" else None)
 
@@ -251,7 +251,7 @@ def fresh_seed(seed: int) -> int:
 
 
 def _judge(
-    setting: Setting, search: Search, x: np.ndarray, fresh_paths: int, certify: bool, say: Report,
+    setting: Setting, search: Search, x: np.ndarray, fresh_paths: int, worlds: int | None, certify: bool, say: Report,
     timing: dict[str, float],
 ) -> Allocation:  # fmt: skip
     """Judge an allocation on fresh paths of fresh worlds, against the plan's own amounts and other rivals."""
@@ -266,14 +266,13 @@ def _judge(
     moment = time.perf_counter()
     say("judging on fresh paths")
     plan_x = decision.plan
-    run = simulation.plan_run(decision.scenario, fresh_paths, None, fresh_seed(seed), "random")
+    run = simulation.plan_run(decision.scenario, fresh_paths, worlds, fresh_seed(seed), "random")
     fresh = Oracle(decision, setting.oracle.curves, goal, run)
     whole = setting.whole if decision.budget == setting.whole.budget else setting.whole.with_budget(decision.budget)
     rival = mean_value.mean_value_optimum(whole, setting.curves, setting.solver)
     others = {"plan": whole.plan, "equal split": mean_value.equal_split(whole, setting.curves), "mean value": rival}
     slack, slack_plan, slack_rival = (fresh.slack(y) for y in (x, plan_x, decision.expand(whole.amounts(rival))))
     attained, planned, averaged = ((s[0] >= MET).astype(float) for s in (slack, slack_plan, slack_rival))
-    p, sampling = evaluate.mean(attained), evaluate.sampling_error(attained)
     scores, scores_plan = goal.scores(slack), goal.scores(slack_plan)
     timing["judge_s"] = time.perf_counter() - moment
     moment = time.perf_counter()
@@ -287,12 +286,13 @@ def _judge(
         vss=evaluate.mean(attained - averaged),
     )  # fmt: skip
     if second is not None:
-        proof = _proved(proof, p, sampling, *second[:2])
+        proof = _proved(proof, evaluate.chance(scores), *second[:2])
     return Allocation(
         scenario=setting.whole.scenario, problem=decision, whole=whole, curves=setting.curves, objective=goal.name, x=x,
         value=evaluate.mean(scores), value_plan=evaluate.mean(scores_plan),
-        value_gain=evaluate.mean(scores - scores_plan), p_attain=p, p_attain_plan=evaluate.mean(planned),
-        gain=evaluate.mean(attained - planned), se_sampling=sampling, fresh_paths=run.n_paths,
+        value_gain=evaluate.mean(scores - scores_plan), p_attain=evaluate.chance(attained),
+        p_attain_plan=evaluate.chance(planned),
+        gain=evaluate.mean(attained - planned), fresh_paths=run.n_paths,
         worlds=run.n_worlds, seed=seed, certificate=proof, prices=found_prices,
         rivals={name: whole.amounts(y) for name, y in others.items()},
         timing=timing,
@@ -308,7 +308,8 @@ def _second_route(
     """The gap, how far the second route's best lies above the first's, and that best where it is clearly better."""
     seed = fresh_seed(fresh_seed(setting.oracle.run.seed))
     found = certificate.gap(
-        search.problem, setting.oracle.curves, setting.goal, x, seed, setting.solver, CERTIFY_SECONDS, say
+        search.problem, setting.oracle.curves, setting.goal, x, seed, setting.solver, CERTIFY_SECONDS, say,
+        one_world=len(setting.oracle.run.worlds) == 1,
     )  # fmt: skip
     if found is None:
         return None, Figure(np.nan, np.nan), None
@@ -319,14 +320,13 @@ def _second_route(
     return found, ahead, search.climb(best)[0] if clearly else None
 
 
-def _proved(
-    proof: Certificate, p: Figure, sampling: float, found: certificate.Gap | None, ahead: Figure
-) -> Certificate:
+def _proved(proof: Certificate, value: Chance, found: certificate.Gap | None, ahead: Figure) -> Certificate:
+    """The certificate with what the second route says of the objective's value."""
     if found is None:
         return proof
-    bound = certificate.bound(p, sampling, found)
+    bound = certificate.bound(value, found)
     return replace(
-        proof, upper_bound=bound, gap=bound["value"] - p.value, gap_high=found.high,
+        proof, upper_bound=bound, gap=bound["value"] - value.value, gap_high=found.high,
         bounds_what=certificate.BOUNDS_WHAT.format(pieces=PIECES, error=f"{100 * found.error.value:.2f}"),
         routes_agree=abs(ahead.value) <= max(AGREE, 2.0 * ahead.se), route_two=ahead,
         replications=found.replications, proved=found.proved,

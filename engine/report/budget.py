@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.figures import PM, Unit, decimals, error_text, money_unit, with_error
-from engine.report.summary import make_table
+from engine.report.summary import attain_text, make_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,9 +46,20 @@ def allocation_parts(found: Allocation) -> list[RenderableType]:
         f": {unit.named(found.problem.budget)} {scenario.plan.currency} set out so that {goal}",
     )
     p, gain = found.p_attain, found.gain
-    chance = f"P(attain) {with_error(p.value, found.se_sampling, most=4)} (sampling) {error_text(p.se)} (worlds drawn)"
-    answer = Text.assemble((chance, "bold"), f", {points(gain)} points over the plan's own amounts")
-    parts: list[RenderableType] = [head, answer, *_objective(found, unit), Padding(_items(found, unit), (1, 0, 0, 0))]
+    chance = f"P(attain) {attain_text(p.to_json(), found.fresh_paths, found.worlds)}"
+    across = f", {p.lo:.2f} to {p.hi:.2f} in 90 % of worlds" if found.worlds > 1 else ""
+    answer = Text.assemble((chance, "bold"), across)
+    gained = Text(
+        f"{points(gain)} points over the plan's own amounts "
+        f"({with_error(found.p_attain_plan.value, found.p_attain_plan.se, most=4)}), on the same paths"
+    )
+    parts: list[RenderableType] = [
+        head,
+        answer,
+        gained,
+        *_objective(found, unit),
+        Padding(_items(found, unit), (1, 0, 0, 0)),
+    ]
     if found.problem.quarters is not None:
         parts.append(Padding(_quarters(found, unit), (1, 0, 0, 0)))
     return [*parts, Padding(_certificate(found), (1, 0, 0, 0)), _remarks(found)]
@@ -181,13 +192,13 @@ def frontier_parts(found: Frontier) -> list[RenderableType]:
     what = "the budget" if found.of == "budget" else f"the fund {found.of}, the rest of the budget set out best"
     name = found.scenario.plan.name or found.scenario.file
     head = Text.assemble((name, "bold"), f": P(attain) against {what}")
-    table = make_table(str(unit), "P(attain)", "Sampling", "Worlds drawn", "Points vs the plan's amount")
+    table = make_table(str(unit), "P(attain)", "Sampling", "Worlds drawn", "90 % of worlds", "Points vs the plan")
     for point in found.points:
         mark = " (plan)" if point.money == found.plan else ""
         change = "" if mark else points(point.change)
         table.add_row(
-            f"{unit.amount(point.money)}{mark}", f"{point.p.value:.4f}", error_text(point.se_sampling),
-            error_text(point.p.se), change,
+            f"{unit.amount(point.money)}{mark}", f"{point.p.value:.4f}", error_text(point.p.se_sampling),
+            error_text(point.p.se), f"{point.p.lo:.2f} to {point.p.hi:.2f}", change,
         )  # fmt: skip
     note = Text(f"Each judged on the same {found.paths:,} fresh paths; differences are paired.", style="dim")
     return [head, Padding(table, (1, 0, 1, 0)), note]
