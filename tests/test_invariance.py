@@ -38,7 +38,7 @@ from engine import dataset
 from engine.names import VARIABLES
 from engine.scenario.worlds import central, design, draw
 
-DETAIL = ("streams", "funds")
+DETAIL = ("streams", "funds", "targets")
 # Severities with uncertain parameters, by how they reach the kernel: a closed form, a PERT of the family of tables, and
 # tables of each world's own
 SEVERITIES = {

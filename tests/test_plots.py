@@ -12,7 +12,7 @@ import xarray as xr
 from forecasts import MadeUpForecast
 from matplotlib.figure import Figure
 
-from engine.plots import fan, save_forecast, scurve
+from engine.plots import allocation, fan, frontier, prices, responses, save_forecast, scurve
 
 
 @pytest.mark.parametrize(("chart", "source"), [(fan, "fan"), (scurve, "curve")])
@@ -51,3 +51,56 @@ def test_charts_become_files(tmp_path: Path) -> None:
     files = save_forecast(MadeUpForecast(), tmp_path)  # type: ignore[arg-type]
     assert [file.name for file in files] == ["fan.png", "scurve.png"]
     assert all(file.stat().st_size > 10_000 for file in files)
+
+
+def made_up_allocation(items: int = 3) -> xr.Dataset:
+    """Amounts, prices and curves of so many lines and one fund."""
+    names = [f"line_{j}" for j in range(items)] + ["reserve"]
+    n = len(names)
+    amount = np.linspace(0, 1, 50) * np.linspace(20e6, 60e6, n)[:, None]
+    columns = {
+        "plan": np.full(n, 10e6), "optimum": np.linspace(0, 30e6, n), "low": np.zeros(n), "high": np.full(n, 60e6),
+        "price_up": np.linspace(0.05, 0.1, n), "price_up_se": np.full(n, 0.01),
+        "price_down": np.append(np.full(n - 1, 0.1), np.nan), "price_down_se": np.append(np.full(n - 1, 0.01), np.nan),
+        "acts": np.ones(n, bool),
+    }  # fmt: skip
+    return xr.Dataset(
+        {name: ("item", values) for name, values in columns.items()}
+        | {
+            "amount": (("item", "point"), amount),
+            "response": (("item", "point"), 0.1 * (1 - np.exp(-amount / 1e7))),
+        },
+        {"item": names, "table": ("item", ["lines"] * items + ["funds"])},
+        {
+            "currency": "CNY", "budget": 100e6, "unspent": 5e6, "plan_unspent": 0.0, "p_attain": 0.3,
+            "p_attain_plan": 0.2, "gain": 0.1, "gain_se": 0.01,
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("chart", [allocation, prices, responses])
+@pytest.mark.parametrize("items", [1, 10])
+def test_charts_of_an_allocation_show_every_item(chart: Callable, items: int) -> None:
+    dataset = made_up_allocation(items)
+    ax = Figure().add_subplot()
+    assert chart(dataset, ax=ax) is ax
+    shown = {text.get_text() for text in (*ax.get_yticklabels(), *ax.texts)}
+    lines = {f"line_{j}" for j in range(items)}
+    assert lines <= shown
+    assert ("reserve" in shown) is (chart is not responses)  # a fund has no response
+    assert ("unspent" in shown) is (chart is allocation)
+
+
+def test_the_frontier_marks_the_plan() -> None:
+    p = np.array([0.1, 0.2, 0.25])
+    dataset = xr.Dataset(
+        {
+            "p_attain": ("money", p), "se": ("money", np.full(3, 0.01)), "change": ("money", p - 0.2),
+            "change_se": ("money", np.full(3, 0.002)),
+        },
+        {"money": [80e6, 100e6, 120e6]},
+        {"of": "budget", "plan": 100e6, "currency": "CNY", "paths": 1000},
+    )  # fmt: skip
+    ax = frontier(dataset)
+    assert any("100 M CNY" in text.get_text() for text in ax.texts)
+    assert ax.get_ylim()[0] < 0.1 and ax.get_ylim()[1] > 0.25

@@ -47,6 +47,7 @@ def allocation(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
                     color=BLUE if after > before else ORANGE, fontsize=9,
                 )  # fmt: skip
         ax.set_yticks(rows, names)
+        ax.tick_params(axis="y", pad=8)
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
         ax.set_ylim(-0.7, len(names) - 0.3)
