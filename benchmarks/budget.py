@@ -10,7 +10,8 @@ import numpy as np
 import engine
 from benchmarks.cases import REFERENCE, ROOT, Figure, case
 from engine import simulation
-from engine.budget import evaluate, goals, sample_average
+from engine.analysis import estimates
+from engine.budget import goals, sample_average
 from engine.budget.optimise import Setting, fresh_seed, prepare, tidy
 from engine.budget.oracle import Oracle
 from engine.scenario.model import Scenario
@@ -47,7 +48,7 @@ def compare(file: Path, evaluations: int, paths: int) -> list[Figure]:
         Figure(f"{name}: P(attain) of route one", float(ours.mean()), ""),
     ]
     for rival, y in rivals.items():
-        ahead = evaluate.mean(attained(fresh, y) - ours)
+        ahead = estimates.mean(attained(fresh, y) - ours)
         figures.append(Figure(f"{name}: {rival} over route one", 100 * ahead.value, "points", "<= 0.2"))
         figures.append(Figure(f"{name}: standard error of that", 100 * ahead.se, "points"))
     return figures

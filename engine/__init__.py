@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.analysis.attainment import Forecast, forecast
+    from engine.analysis.contingency import Contingency, contingency
     from engine.budget.allocation import Allocation
     from engine.budget.frontier import Frontier, frontier
     from engine.budget.optimise import optimise
@@ -40,6 +41,8 @@ _HOMES = {
     "Frontier": "engine.budget.frontier",
     "regret": "engine.budget.regret",
     "RegretTable": "engine.budget.regret",
+    "contingency": "engine.analysis.contingency",
+    "Contingency": "engine.analysis.contingency",
     "EngineError": "engine.errors",
     "ScenarioError": "engine.errors",
     "SimulationError": "engine.errors",
@@ -62,6 +65,8 @@ __all__ = [
     "Frontier",
     "regret",
     "RegretTable",
+    "contingency",
+    "Contingency",
     "EngineError",
     "ScenarioError",
     "SimulationError",

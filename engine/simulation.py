@@ -187,6 +187,31 @@ def fill(run: Run, chunk: Chunk, plan: layout.PlanArrays, column: int, stride: i
     horizon.simulate_paths(plan, chunk.path, chunk.n_paths, column, stride, *key(run.seed), given, out)
 
 
+def outputs(
+    run: Run, detail: Collection[str] = (), progress: Callable[[int, int], None] | None = None, first: int = 0,
+    size: int = CHUNK_PATHS,
+) -> Iterator[tuple[Chunk, layout.Outputs]]:  # fmt: skip
+    """Simulate a run chunk by chunk, from the path `first` of each world on.
+
+    The outputs of a chunk lie in the memory of the one before: fresh memory for each would cost time. `progress` is
+    called with the paths done and to do once a chunk has been taken in.
+    """
+    parts = list(chunks(len(run.worlds), first, run.paths_per_world, size))
+    buffer = allocate(run.scenario, max((c.stop - c.start) * c.n_paths for c in parts), detail)
+    span, plan, done = None, None, 0
+    for chunk in parts:
+        if span != (chunk.start, chunk.stop):
+            span, plan = (chunk.start, chunk.stop), arrays.build(run.worlds.part(chunk.start, chunk.stop), detail)
+        assert plan is not None
+        columns = (chunk.stop - chunk.start) * chunk.n_paths
+        out = narrow(buffer, columns)
+        fill(run, chunk, plan, 0, chunk.n_paths, out)
+        yield chunk, out
+        done += columns
+        if progress is not None:
+            progress(done, run.n_paths)
+
+
 def _sobol(run: Run, chunk: Chunk) -> np.ndarray:
     """Scrambled Sobol' points for the path-level drivers, shape (drivers, worlds * paths) of the chunk."""
     from scipy.stats import qmc
@@ -346,8 +371,7 @@ class Replay:
         """
         worlds = self.run.worlds
         count = len(worlds)
-        values = {knob: np.full(count, amount) for knob, amount in amounts.items()}
-        plan = arrays.revise(self._plan, replace(worlds, values={**worlds.values, **values}))
+        plan = arrays.revise(self._plan, worlds.changed(amounts))
         wanted = self.run.paths_per_world if paths is None else paths
         step = max(1, CHUNK_PATHS // count)
         found = np.empty((self._kept.size, count, wanted))
@@ -364,6 +388,20 @@ class Replay:
         if self._buffer is None or self._buffer.values.shape[1] < columns:
             self._buffer = allocate(self.run.scenario, columns, self._detail)
         return narrow(self._buffer, columns)
+
+
+def require_replay(run: Run, detail: Collection[str] = ()) -> None:
+    """Refuse a replay that would not fit, before it starts.
+
+    Raises
+    ------
+    SimulationError
+        With the sum and the remedy.
+    """
+    rows = 1 + len(run.scenario.targets) if "targets" in detail else 1
+    columns = max(CHUNK_PATHS, len(run.worlds))
+    needed = 3 * 8 * rows * run.n_paths + columns * bytes_per_path(run.scenario, detail)
+    require_memory(needed, f"{run.n_paths:,} paths", "ask for fewer paths")
 
 
 def narrow(buffer: layout.Outputs, columns: int) -> layout.Outputs:

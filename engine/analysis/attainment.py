@@ -450,20 +450,13 @@ def _refuse(run: Run, paths: int, done: int, error: float, precision: float, res
 
 def _round(run: Run, tally: _Tally, size: int, progress: Progress | None) -> None:
     """Simulate paths_per_world more paths of each cell and add them to the tally."""
-    parts = list(simulation.chunks(len(run.worlds), tally.paths, run.paths_per_world, size))
-    widest = max((chunk.stop - chunk.start) * chunk.n_paths for chunk in parts)
-    buffer = simulation.allocate(run.scenario, widest)
+    first = tally.paths
     tally.begin(run.paths_per_world)
-    before, done = tally.first * len(run.worlds), 0
-    span, plan = None, None
-    for chunk in parts:
-        if span != (chunk.start, chunk.stop):
-            span, plan = (chunk.start, chunk.stop), arrays.build(run.worlds.part(chunk.start, chunk.stop))
-        assert plan is not None
-        columns = (chunk.stop - chunk.start) * chunk.n_paths
-        out = simulation.narrow(buffer, columns)
-        simulation.fill(run, chunk, plan, 0, chunk.n_paths, out)
-        tally.add(chunk, out)
-        done += columns
+    before = first * len(run.worlds)
+
+    def report(done: int, total: int) -> None:
         if progress is not None:
-            progress(before + done, before + run.n_paths)
+            progress(before + done, before + total)
+
+    for chunk, out in simulation.outputs(run, progress=report, first=first, size=size):
+        tally.add(chunk, out)

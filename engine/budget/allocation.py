@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.analysis.estimates import Chance, Figure
 from engine.budget.curves import PIECES, Curves
-from engine.budget.evaluate import Chance, Figure
 from engine.budget.prices import Price
 from engine.budget.problem import Problem
 from engine.errors import StoreError

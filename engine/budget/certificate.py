@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.analysis.estimates import Chance, Figure
 from engine.budget import sample_average
 from engine.budget.curves import Curves
-from engine.budget.evaluate import Chance, Figure
 from engine.budget.goals import Goal
 from engine.budget.milp import Status
 from engine.budget.oracle import Oracle

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import simulation
-from engine.budget import evaluate, goals, problem
-from engine.budget.evaluate import Chance, Figure
+from engine.analysis import estimates
+from engine.analysis.estimates import Chance, Figure
+from engine.budget import goals, problem
 from engine.budget.goals import MET
 from engine.budget.optimise import Setting, check, fresh_seed, prepare
 from engine.budget.oracle import Oracle
@@ -151,7 +152,7 @@ def frontier(
         scenario, of, plan,
         [
             Point(
-                amount, evaluate.chance(attained), evaluate.mean(attained - base),
+                amount, estimates.chance(attained), estimates.mean(attained - base),
                 decision.amounts(x),
             )
             for amount, x, attained in found

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine import simulation
-from engine.budget import certificate, curves, evaluate, goals, mean_value, prices, problem
+from engine.analysis import estimates
+from engine.analysis.estimates import Chance, Figure
+from engine.budget import certificate, curves, goals, mean_value, prices, problem
 from engine.budget.allocation import Allocation, Certificate
 from engine.budget.curves import PIECES, Curves
-from engine.budget.evaluate import Chance, Figure
 from engine.budget.goals import MET, Goal
 from engine.budget.milp import SOLVERS, version
 from engine.budget.oracle import Oracle
@@ -102,6 +103,7 @@ def prepare(
         decision = replace(decision, budget=max(most, decision.budget))
         whole = replace(whole, budget=decision.budget)
     run = simulation.plan_run(decision.scenario, paths, worlds, seed, "random")
+    simulation.require_replay(run, goal.detail)
     compiled = simulation.compile_kernels(run, announce)
     shapes = curves.build(whole)
     mine = shapes if decision.quarters is None else curves.build(decision)
@@ -267,13 +269,14 @@ def _judge(
     say("judging on fresh paths")
     plan_x = decision.plan
     run = simulation.plan_run(decision.scenario, fresh_paths, worlds, fresh_seed(seed), "random")
+    simulation.require_replay(run, goal.detail)
     fresh = Oracle(decision, setting.oracle.curves, goal, run)
     whole = setting.whole if decision.budget == setting.whole.budget else setting.whole.with_budget(decision.budget)
     rival = mean_value.mean_value_optimum(whole, setting.curves, setting.solver)
     others = {"plan": whole.plan, "equal split": mean_value.equal_split(whole, setting.curves), "mean value": rival}
-    slack, slack_plan, slack_rival = (fresh.slack(y) for y in (x, plan_x, decision.expand(whole.amounts(rival))))
-    attained, planned, averaged = ((s[0] >= MET).astype(float) for s in (slack, slack_plan, slack_rival))
-    scores, scores_plan = goal.scores(slack), goal.scores(slack_plan)
+    attained, scores = _scored(fresh, x)
+    planned, scores_plan = _scored(fresh, plan_x)
+    averaged, _ = _scored(fresh, decision.expand(whole.amounts(rival)))
     timing["judge_s"] = time.perf_counter() - moment
     moment = time.perf_counter()
     say("pricing lines and funds")
@@ -283,20 +286,26 @@ def _judge(
     proof = Certificate(
         in_sample=search.score(x), solver=setting.solver, solver_version=version(setting.solver),
         status="time limit" if search.late else "optimal", mip_gap=search.mip_gap,
-        vss=evaluate.mean(attained - averaged),
+        vss=estimates.mean(attained - averaged),
     )  # fmt: skip
     if second is not None:
-        proof = _proved(proof, evaluate.chance(scores), *second[:2])
+        proof = _proved(proof, estimates.chance(scores), *second[:2])
     return Allocation(
         scenario=setting.whole.scenario, problem=decision, whole=whole, curves=setting.curves, objective=goal.name, x=x,
-        value=evaluate.mean(scores), value_plan=evaluate.mean(scores_plan),
-        value_gain=evaluate.mean(scores - scores_plan), p_attain=evaluate.chance(attained),
-        p_attain_plan=evaluate.chance(planned),
-        gain=evaluate.mean(attained - planned), fresh_paths=run.n_paths,
+        value=estimates.mean(scores), value_plan=estimates.mean(scores_plan),
+        value_gain=estimates.mean(scores - scores_plan), p_attain=estimates.chance(attained),
+        p_attain_plan=estimates.chance(planned),
+        gain=estimates.mean(attained - planned), fresh_paths=run.n_paths,
         worlds=run.n_worlds, seed=seed, certificate=proof, prices=found_prices,
         rivals={name: whole.amounts(y) for name, y in others.items()},
         timing=timing,
     )  # fmt: skip
+
+
+def _scored(oracle: Oracle, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Whether each path attains, and what it adds to the objective, shape (worlds, paths) each."""
+    slack = oracle.slack(x)
+    return (slack[0] >= MET).astype(float), oracle.goal.scores(slack)
 
 
 _BOUNDED = (goals.Attain, goals.Joint)
@@ -315,7 +324,7 @@ def _second_route(
         return None, Figure(np.nan, np.nan), None
     best = max(found.candidates, key=search.score)
     scores, rivals = (setting.goal.scores(setting.oracle.slack(y)) for y in (x, best))
-    ahead = evaluate.mean(rivals - scores)
+    ahead = estimates.mean(rivals - scores)
     clearly = ahead.value > max(AGREE, 2.0 * ahead.se)
     return found, ahead, search.climb(best)[0] if clearly else None
 

@@ -108,9 +108,12 @@ class Oracle:
 
     def slack(self, x: np.ndarray, paths: int | None = None, first: int = 0) -> np.ndarray:
         """Slacks of every path, shape (rows, worlds, paths): how far each measure is beyond its bound, as a share."""
-        measures = self._replay.sample(self.problem.knobs(x), paths, first)
+        found = self._replay.sample(self.problem.knobs(x), paths, first)
         bound, sign = self._bounds
-        return sign * (measures - bound) / np.where(bound != 0, np.abs(bound), 1.0)
+        # in place: with many targets and paths a copy would be large
+        found -= bound
+        found *= sign / np.where(bound != 0, np.abs(bound), 1.0)
+        return found
 
     def value(self, x: np.ndarray) -> float:
         """Objective at an allocation."""

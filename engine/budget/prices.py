@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.budget import evaluate
-from engine.budget.evaluate import Figure
+from engine.analysis import estimates
+from engine.analysis.estimates import Figure
 from engine.budget.goals import MET
 from engine.budget.oracle import Oracle
 
@@ -61,7 +61,7 @@ def prices(oracle: Oracle, x: np.ndarray, paths: int) -> dict[str, Price]:
 
 def _slope(oracle: Oracle, x: np.ndarray, move: np.ndarray, step: float, base: np.ndarray) -> Figure:
     """Points of P(attain) a million, from a step up or down."""
-    change = evaluate.mean(_attained(oracle, x + move, base.shape[1]) - base)
+    change = estimates.mean(_attained(oracle, x + move, base.shape[1]) - base)
     scale = 100.0 * MILLION / step
     return Figure(scale * change.value, abs(scale) * change.se)
 

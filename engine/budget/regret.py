@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from engine import simulation
-from engine.budget import evaluate, goals, mean_value
-from engine.budget.evaluate import Chance, Figure
+from engine.analysis import estimates
+from engine.analysis.estimates import Chance, Figure
+from engine.budget import goals, mean_value
 from engine.budget.goals import MET
 from engine.budget.optimise import check, fresh_seed, prepare, tidy
 from engine.budget.oracle import Oracle
@@ -108,7 +109,7 @@ def regret(
         fresh = Oracle(decision, setting.curves, setting.goal, run)
         total += run.n_paths
         own = _attained(fresh, best)
-        cells[OWN].append(Cell(evaluate.chance(own), Figure(0.0, 0.0)))
+        cells[OWN].append(Cell(estimates.chance(own), Figure(0.0, 0.0)))
         for name, amounts in found.items():
             x = _carried(decision, amounts)
             cells[name].append(None if x is None else _cell(_attained(fresh, x), own))
@@ -124,7 +125,7 @@ def _attained(oracle: Oracle, x: np.ndarray) -> np.ndarray:
 
 
 def _cell(attained: np.ndarray, own: np.ndarray) -> Cell:
-    return Cell(evaluate.chance(attained), evaluate.mean(own - attained))
+    return Cell(estimates.chance(attained), estimates.mean(own - attained))
 
 
 def _carried(decision: Problem, amounts: dict[str, float]) -> np.ndarray | None:

@@ -1,9 +1,9 @@
 """The command line ``attain``: `base` is what all commands share, the other modules hold the commands."""
 
-from engine.cli import budget, plan
+from engine.cli import budget, funds, plan
 from engine.cli.base import app
 
-__all__ = ["app", "budget", "main", "plan"]
+__all__ = ["app", "budget", "funds", "main", "plan"]
 
 
 def main() -> None:

@@ -14,8 +14,8 @@ from engine.report.summary import attain_text, make_table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from engine.analysis.estimates import Figure
     from engine.budget.allocation import Allocation, Certificate
-    from engine.budget.evaluate import Figure
     from engine.budget.frontier import Frontier
     from engine.budget.regret import RegretTable
     from engine.scenario.model import Scenario

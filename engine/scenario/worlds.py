@@ -38,6 +38,11 @@ class Worlds:
         """Worlds start..stop-1."""
         return Worlds(self.scenario, {k: v[start:stop] for k, v in self.values.items()}, self.streams[start:stop])
 
+    def changed(self, values: Mapping[str, np.ndarray | float]) -> "Worlds":
+        """The same worlds with other values of some knobs, which are not checked."""
+        more = {knob: np.array(np.broadcast_to(np.asarray(v, float), (len(self),))) for knob, v in values.items()}
+        return Worlds(self.scenario, {**self.values, **more}, self.streams)
+
 
 def key(seed: int) -> tuple[np.uint64, np.uint64]:
     """Low and high half of a 64-bit seed."""

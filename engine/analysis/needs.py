@@ -1,0 +1,107 @@
+"""What responses and corrective actions would draw from each fund if it had no limit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine import simulation
+from engine.errors import SimulationError
+from engine.scenario import arrays
+from engine.scenario.model import Scenario
+from engine.simulation import Run
+
+TOTAL = "total"  # all funds together
+ENDLESS = 100.0  # times the target: a fund of this size is never used up
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Needs on every path under funds without a limit.
+
+    Until a real fund is used up its year is the same, so these paths also tell whether and when that happens.
+
+    Attributes
+    ----------
+    drawn : ndarray, shape (funds, months, worlds, paths)
+        What has been asked of each fund by the end of each month. [CNY]
+    by_risk : ndarray, shape (risks + 1, worlds, paths)
+        What the response to each risk costs in the year, and last what the reviews decide; paid from funds. [CNY]
+    current : ndarray, shape (funds,)
+        What the funds hold in the scenario, uncertain amounts at their centre. [CNY]
+    """
+
+    scenario: Scenario
+    run: Run
+    drawn: np.ndarray
+    by_risk: np.ndarray
+    current: np.ndarray
+
+    @property
+    def funds(self) -> list[str]:
+        """Names of the funds; with several of them also of all together."""
+        names = list(self.scenario.funds)
+        return names if len(names) == 1 else [*names, TOTAL]
+
+    def months_of(self, fund: str) -> np.ndarray:
+        """Drawn by the end of each month, shape (months, worlds, paths)."""
+        found: np.ndarray = self.drawn.sum(axis=0) if fund == TOTAL else self.drawn[self._place(fund)]
+        return found
+
+    def of(self, fund: str) -> np.ndarray:
+        """Need of the year, shape (worlds, paths)."""
+        return self.months_of(fund)[-1]
+
+    def held(self, fund: str) -> float:
+        """What a fund holds in the scenario."""
+        return float(self.current.sum() if fund == TOTAL else self.current[self._place(fund)])
+
+    def _place(self, fund: str) -> int:
+        return list(self.scenario.funds).index(fund)
+
+
+def simulate_needs(
+    scenario: Scenario, paths: int, worlds: int | None, seed: int, progress: Progress | None = None
+) -> Needs:
+    """Simulate the year with funds that never run dry.
+
+    Raises
+    ------
+    SimulationError
+        If the scenario has no fund, or the run would not fit.
+    """
+    if not scenario.funds:
+        raise SimulationError(f"{scenario.file}: there is no fund; add one, such as [funds.contingency]")
+    run = simulation.plan_run(scenario, paths, worlds, seed, "random")
+    target = run.worlds.values.get("plan.target", np.full(len(run.worlds), scenario.plan.target.value))
+    amount = ENDLESS * np.asarray(target, float)
+    run = replace(run, worlds=run.worlds.changed({f"funds.{name}.amount": amount for name in scenario.funds}))
+    value, _ = arrays.result_rows(scenario, ("funds",))
+    funds, months = len(scenario.funds), scenario.plan.months
+    rows = funds * months + len(scenario.risks) + 1
+    simulation.require_memory(2 * 8 * rows * run.n_paths, f"{run.n_paths:,} paths", "ask for fewer paths")
+    drawn = np.empty((funds, months, len(run.worlds), run.paths_per_world))
+    by_risk = np.empty((len(scenario.risks) + 1, len(run.worlds), run.paths_per_world))
+    paid = _paid_from_funds(scenario)
+    for chunk, out in simulation.outputs(run, ("funds",), progress):
+        shape = (chunk.stop - chunk.start, chunk.n_paths)
+        place = (slice(chunk.start, chunk.stop), slice(chunk.path, chunk.path + chunk.n_paths))
+        balance = out.values[value.fund_months :][: months * funds].reshape(months, funds, *shape).swapaxes(0, 1)
+        drawn[:, :, *place] = amount[place[0], None] - balance
+        costs = out.values[value.response_cost :][: len(paid)].reshape(len(paid), *shape)
+        by_risk[:-1][:, *place] = costs * paid[:, None, None]
+        asked = out.values[value.fund_need :][:funds].reshape(funds, *shape).sum(axis=0)
+        by_risk[-1][place] = asked - by_risk[:-1][:, *place].sum(axis=0)
+    current = np.array([float(fund.amount.central()) for fund in scenario.funds.values()])
+    return Needs(scenario, run, drawn, by_risk, current)
+
+
+def _paid_from_funds(scenario: Scenario) -> np.ndarray:
+    """1 for each risk whose response draws on a fund, else 0, shape (risks,)."""
+    return np.array(
+        [float(r.response is not None and r.response.fund is not None) for r in scenario.risks.values()]
+    )  # fmt: skip

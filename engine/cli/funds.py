@@ -1,0 +1,67 @@
+"""Commands about money held back."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from engine.cli.base import (
+    MAX_SEED,
+    JsonOption,
+    Options,
+    ScenarioArgument,
+    SetOption,
+    announce_compile,
+    app,
+    load,
+    print_json,
+    print_parts,
+    progress,
+)
+
+
+@app.command()
+def contingency(
+    scenario: ScenarioArgument = None,
+    fund: Annotated[
+        str | None,
+        typer.Option(metavar="FUND", help="The fund whose size is varied. Default: the first.", show_default=False),
+    ] = None,
+    confidence: Annotated[str, typer.Option(metavar="P", help="Of the split to risks and of the release.")] = "0.8",
+    paths: Annotated[str, typer.Option(metavar="N", help="Paths (simulated years) in all.")] = "200_000",
+    worlds: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Worlds: draws of what we do not know. Default: 256.", show_default=False),
+    ] = None,
+    seed: Annotated[str, typer.Option(metavar="N", help="The same seed gives the same digits.")] = "1",
+    changes: SetOption = None,
+    threads: Annotated[
+        str | None, typer.Option(metavar="N", help="Threads; all cores where not given.", show_default=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """How much the funds need, with which confidence, when, for which risks, and how it may be given back."""
+    options = Options("attain contingency")
+    n_paths = options.whole("--paths", paths, low=1)
+    n_worlds = options.whole("--worlds", worlds, low=1)
+    the_seed = options.whole("--seed", seed, low=0, high=MAX_SEED)
+    n_threads = options.whole("--threads", threads, low=1)
+    sure = options.number("--confidence", confidence, above=0.0, below=1.0)
+    options.check()
+    assert n_paths is not None and the_seed is not None and sure is not None
+    plan = load(scenario, changes)
+
+    from engine.analysis.contingency import contingency as study
+
+    with progress() as report:
+        found = study(
+            plan, fund=fund, confidence=sure, paths=n_paths, worlds=n_worlds, seed=the_seed, threads=n_threads,
+            progress=report, announce=announce_compile,
+        )  # fmt: skip
+    if as_json:
+        print_json(found.to_json())
+    else:
+        from engine.report.contingency import contingency_parts
+
+        print_parts(*contingency_parts(found))

@@ -1,0 +1,215 @@
+"""The contingency fund against exact laws: two points, compound Poisson, order statistics, Euler's rule."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from small import MONTH, YEAR, fund, level, line, plan, risk, scenario, stream
+from tolerance import share_se, within
+from typer.testing import CliRunner
+
+import engine
+from engine.analysis import contingency as study
+from engine.analysis.needs import TOTAL, simulate_needs
+from engine.cli import app
+
+runner = CliRunner()
+
+
+def answer(**fields: object) -> dict[str, object]:
+    return {"effectiveness": 1.0, "fund": "reserve", **fields}
+
+
+def once(*, probability: float = 0.3, **fields: object) -> str:
+    """A risk of two months whose response costs 5 a month."""
+    return risk(
+        probability=probability,
+        window=[1, 6],
+        severity=0.2,
+        duration=2.0,
+        response=answer(cost_per_month=5.0),
+        **fields,
+    )
+
+
+def test_one_risk_with_a_fixed_cost_is_a_two_point_law() -> None:
+    found = engine.contingency(scenario(once(), fund(amount=4.0)), paths=40_000)
+    facts = found.facts["reserve"]
+    n = found.needs.run.n_paths
+    need = found.needs.of("reserve")
+    assert set(np.round(np.unique(need), 6)) == {0.0, 10.0}
+    # n = 40 000: se 0.0023; a probability wrong by 0.015 would show
+    assert within(facts.confidence.value, 0.7, share_se(0.7, n))
+    assert within(facts.need.value, 3.0, facts.need.se) and facts.need.se > 0
+    assert facts.levels["0.5"].fund == 0.0
+    assert facts.levels["0.8"].fund == pytest.approx(10.0, rel=1e-6)
+    assert within(facts.unspent.value, 0.7 * 4.0, facts.unspent.se)
+    # the two-point law can be told from another
+    assert not within(facts.confidence.value, 0.68, share_se(0.7, n))
+
+
+def test_the_month_of_exhaustion_is_that_of_the_cost() -> None:
+    fixed = risk(window=[3, 3], severity=0.2, duration=2.0, response=answer(cost_per_month=5.0))
+    facts = engine.contingency(scenario(fixed, fund(amount=6.0)), paths=2_000).facts["reserve"]
+    # 5 in the fourth month, 10 by the end of the fifth
+    assert facts.exhausted_month is not None and facts.exhausted_month.value == 5.0
+    assert facts.exhausted_early == 5.0 and facts.confidence.value == 0.0
+    enough = engine.contingency(scenario(fixed, fund(amount=10.0)), paths=2_000).facts["reserve"]
+    assert enough.confidence.value == 1.0 and enough.exhausted_month is None
+
+
+def panjer(rate: float, sizes: dict[int, float], most: int) -> np.ndarray:
+    """Law of a compound Poisson sum on whole numbers (Panjer 1981): p[n] = rate / n sum j f(j) p[n - j]."""
+    p = np.zeros(most + 1)
+    p[0] = math.exp(-rate)
+    for n in range(1, most + 1):
+        p[n] = rate / n * sum(j * f * p[n - j] for j, f in sizes.items() if j <= n)
+    return p
+
+
+def test_poisson_needs_are_a_compound_poisson_law() -> None:
+    # a strike of depth S over one month asks for 0.1 x 100 S: 1 or 3 with the same chance
+    text = scenario(
+        risk(
+            rate=1.5, max_events=12, window=[0, 11], severity={"samples": [0.1, 0.3]}, duration=1.0,
+            response=answer(cost_ratio=0.1),
+        ),
+        fund(amount=5.0),
+    )  # fmt: skip
+    need = np.rint(simulate_needs(text, 200_000, 1, 3).of("reserve")).astype(int).ravel()
+    exact = panjer(1.5 * 11 / 12, {1: 0.5, 3: 0.5}, 40)
+    for k in range(9):
+        assert within(np.mean(need == k), exact[k], share_se(exact[k], need.size)), k
+    wrong = panjer(1.5, {1: 0.5, 3: 0.5}, 40)
+    assert not within(np.mean(need == 0), wrong[0], share_se(wrong[0], need.size))
+
+
+def test_levels_are_order_statistics_that_cover() -> None:
+    rng = np.random.default_rng(1)
+    held = {0.5: 0, 0.8: 0, 0.95: 0}
+    for _ in range(1000):
+        need = rng.exponential(size=(1, 400))
+        for confidence in held:
+            found = study.level(need, confidence)
+            held[confidence] += found.lo <= -math.log(1 - confidence) <= found.hi
+            assert found.lo <= found.fund <= found.hi and found.world_lo == found.world_hi
+    # the binomial steps allow 90 to 93 %; 1000 repeats have an error of 0.9 points
+    assert all(880 <= count <= 940 for count in held.values()), held
+
+
+def test_the_band_across_worlds_is_free_of_sampling_noise() -> None:
+    rng = np.random.default_rng(2)
+    alike = study.level(rng.exponential(size=(200, 500)), 0.8)
+    assert alike.world_hi - alike.world_lo < 0.05
+    scale = rng.uniform(1.0, 2.0, (200, 1))
+    apart = study.level(scale * rng.exponential(size=(200, 2000)), 0.8)
+    quantile = -math.log(0.2)
+    assert apart.world_lo == pytest.approx(1.05 * quantile, rel=0.05)
+    assert apart.world_hi == pytest.approx(1.95 * quantile, rel=0.05)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.8, 0.95])
+def test_euler_shares_add_up(confidence: float) -> None:
+    rng = np.random.default_rng(3)
+    parts = rng.exponential(size=(5, 20, 300)) * np.arange(5)[:, None, None]
+    parts[1] = np.round(parts[1])  # ties
+    shares, tail = study.euler(parts, confidence)
+    assert shares.sum() == pytest.approx(tail, rel=1e-12)
+    assert shares[0] == 0.0
+    total = np.sort(parts.sum(axis=0), axis=None)
+    assert tail == pytest.approx(total[round(confidence * total.size) :].mean(), rel=1e-9)
+
+
+def test_euler_of_tied_paths_is_their_mean() -> None:
+    shares, tail = study.euler(np.array([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]), 0.75)
+    assert shares == pytest.approx([0.5, 0.5]) and tail == 1.0
+
+
+def test_split_and_total_hold_together() -> None:
+    text = scenario(
+        plan(target=YEAR), stream(volatility=0.2), line("ads"), once(), fund(amount=8.0), fund("second", amount=2.0),
+        risk("other", probability=0.5, severity=0.3, duration=1.0, response=answer(cost_ratio=0.2, fund="second")),
+        risk("outside", severity=0.1, duration=1.0, response={"effectiveness": 0.5, "cost_ratio": 0.1}),
+        level(lag=0.02, amount=1.0, line="ads", fund="reserve"),
+    )  # fmt: skip
+    found = engine.contingency(text, paths=20_000)
+    assert set(found.facts) == {"reserve", "second", TOTAL}
+    assert found.facts[TOTAL].current == 10.0
+    assert sum(found.split.values()) == pytest.approx(found.tail, rel=1e-9)
+    assert set(found.split) == {"strike", "other", study.REVIEWS}  # what is paid from outside asks for nothing
+    run = engine.simulate(text, paths=20_000, seed=1)
+    dry = run["fund_exhausted"].sel(fund="reserve").values
+    needs = found.needs.of("reserve")
+    # until a fund is used up its year is the one with an endless fund: it runs dry on the very same paths
+    assert np.array_equal(dry, needs > 8.0 + 1e-6)
+
+
+def test_joint_confidence_is_read_off_the_curve() -> None:
+    found = engine.contingency(scenario(plan(target=0.97 * YEAR), once(probability=0.5), fund(amount=5.0)), paths=4_000)
+    at = {round(point.fund, 6): point for point in found.curve}
+    assert at[0.0].both.value == at[0.0].attains.value == pytest.approx(0.5, abs=0.05)
+    assert at[10.0].both.value == 1.0
+    assert found.joint_for["0.99"] == pytest.approx(10.0, rel=1e-2)
+    assert found.joint_for["0.5"] is not None
+
+
+def test_release_keeps_what_the_rest_may_need() -> None:
+    drawn = np.zeros((4, 1, 10))
+    drawn[2:, 0, :2] = 5.0  # two years in ten ask for 5 in the third month
+    schedule, covers = study.release(drawn, 5.0, 0.8)
+    assert [month.keep for month in schedule] == [0.0, 0.0, 0.0, 0.0]
+    assert covers.value == pytest.approx(0.8)
+    schedule, covers = study.release(drawn, 5.0, 0.9)
+    assert [month.keep for month in schedule] == [5.0, 5.0, 0.0, 0.0]
+    assert covers.value == 1.0 and schedule[2].returned.value == pytest.approx(4.0)
+
+
+def test_what_has_nothing_to_do_with_it_does_not_move_it() -> None:
+    parts = [once(), fund(amount=5.0), line("ads")]
+    base = engine.contingency(scenario(stream(), *parts), paths=4_000, worlds=1)
+    more = engine.contingency(
+        scenario(
+            stream(), stream("kiosk", baseline=50.0), *parts,
+            risk("never", probability=0.0, severity=0.5, duration=3.0, response=answer(cost_ratio=0.3)),
+        ),
+        paths=4_000, worlds=1,
+    )  # fmt: skip
+    assert base.facts == more.facts
+
+
+def test_the_command(tmp_path) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_text(scenario(once(), fund(amount=4.0)).resolved_text())
+    result = runner.invoke(app, ["contingency", str(file), "--paths", "4000", "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert set(found) >= {"funds", "joint", "split", "release"}
+    assert set(found["funds"]["reserve"]) >= {"current", "confidence", "levels", "expected_unspent"}
+    assert set(found["funds"]["reserve"]["levels"]["0.8"]) == {"fund", "lo", "hi", "world_lo", "world_hi"}
+    assert len(found["release"]) == 12 and found["split"]["euler"].keys() == {"strike"}
+    text = runner.invoke(app, ["contingency", str(file), "--paths", "4000"], catch_exceptions=False).stdout
+    assert "P(it suffices)" in text and max(map(len, text.splitlines())) <= 100
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--fund", "chest"], "'chest' is no fund of this scenario; funds are reserve"),
+        (["--confidence", "1"], "--confidence: 1 is no number between 0 and 1"),
+        (["--paths", "0"], "attain contingency: --paths: 0 is below 1"),
+        (["--set", 'remove=["x"]'], "remove"),
+    ],
+)
+def test_bad_input_is_named(tmp_path, options: list[str], named: str) -> None:
+    file = tmp_path / "plan.toml"
+    file.write_text(scenario(once(), fund(amount=4.0)).resolved_text())
+    result = runner.invoke(app, ["contingency", str(file), *options], catch_exceptions=False)
+    assert result.exit_code == 2 and named in " ".join(result.output.split())
+
+
+def test_a_scenario_without_funds_is_refused() -> None:
+    with pytest.raises(engine.SimulationError, match="there is no fund"):
+        engine.contingency(scenario(stream(baseline=12 * MONTH)))
