@@ -94,4 +94,4 @@ def average(setting: Setting) -> np.ndarray:
     problem = setting.problem
     run = simulation.plan_run(problem.scenario, SAMPLE, SAMPLE, 77, "random")
     local = Oracle(problem, setting.curves, setting.goal, run).local(problem.plan, run.paths_per_world)
-    return sample_average.build(problem, local).solve("highs", SECONDS)[0]
+    return sample_average.build(problem, local, problem.plan).solve("highs", SECONDS)[0]

@@ -13,6 +13,7 @@ class Variable(NamedTuple):
     long_name: str
 
 
+OBJECTIVES = ("p_attain", "expected_revenue", "cvar_shortfall", "joint", "robust", "min_budget")  # of the optimiser
 DIMENSIONS = ("world", "path", "month", "stream", "line", "risk", "fund", "level", "target", "quantile")
 
 VARIABLES = {

@@ -12,11 +12,12 @@ import pytest
 from budgets import BASE, NOISE, chance, concave, equal_returns, hill, lift, one_month, optimise_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small import everything, fund, level, line, plan, risk, scenario, stream
+from small import everything, fund, level, line, plan, risk, scenario, stream, target
 from tolerance import within
 
 import engine
 from engine import simulation
+from engine.analysis import estimates
 from engine.budget import certificate, curves, goals, master, milp, problem, sample_average
 from engine.budget.optimise import prepare, tidy
 from engine.budget.oracle import Oracle
@@ -176,6 +177,77 @@ def test_money_that_does_nothing_stays_in_hand() -> None:
     found = best(one_month(concave("ads", ceiling=0.2, scale=50.0, maximum=30.0), line("rent", amount=50.0)))
     assert found.unspent == pytest.approx(70.0, abs=1e-3)
     assert found.prices["rent"].up == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("maximum", [None, 1e3, 1e7])
+def test_a_maximum_far_above_the_budget_blunts_nothing(maximum: float | None) -> None:
+    lines = [
+        concave("a", ceiling=0.1, scale=20.0, amount=40.0, maximum=maximum),
+        concave("b", ceiling=0.15, scale=60.0, amount=20.0, maximum=maximum),
+        concave("c", ceiling=0.05, scale=10.0, amount=10.0, maximum=maximum),
+    ]
+    assert best(one_month(*lines)).certificate.in_sample == pytest.approx(best(three()).certificate.in_sample, abs=1e-3)
+
+
+def test_a_small_fund_is_found_in_a_large_budget() -> None:
+    text = scenario(
+        plan(target=1490.0, budget=60.0),
+        stream(baseline=1200.0, volatility=0.05),
+        concave("ads", ceiling=0.4, scale=5.0, amount=60.0),
+        fund("reserve", amount=0.0),
+        risk("strike", probability=0.5, severity=0.5, duration=3.0,
+             response={"effectiveness": 1.0, "cost_ratio": 0.005, "fund": "reserve"}),
+    )  # fmt: skip
+    setting, _ = prepare(text, goals.Attain(), 40_000, None, 1, "highs")
+    found = setting.oracle.value(setting.best()[1])
+    rival = max(setting.oracle.value(np.array([60.0 - f, f])) for f in (0.5, 0.8, 0.975, 1.2, 1.6, 2.4))
+    assert found >= rival - 0.005
+
+
+@pytest.mark.parametrize("slope", [10.0, 40.0])
+def test_steep_hills_are_looked_at(slope: float) -> None:
+    text = one_month(
+        hill("a", ceiling=0.2, scale=70.0, slope=slope), concave("b", ceiling=0.05, scale=10.0, amount=100.0)
+    )
+    found = best(text)
+    assert found.amounts["lines.a.amount"] > 70.0 and found.p_attain.value > 0.8
+
+
+def test_a_target_on_a_fund_counts_for_joint() -> None:
+    text = scenario(
+        plan(target=1000.0, budget=60.0), stream(volatility=0.05), concave("ads", ceiling=0.2, scale=2.0, amount=60.0),
+        fund("chest", amount=0.0), target("left", measure="fund_left", where="chest", at_least=5.0),
+    )  # fmt: skip
+    found = best(text, objective="joint")
+    assert found.amounts["funds.chest.amount"] >= 5.0 and found.value.value > 0.99
+
+
+def test_a_plan_outside_its_bounds_is_no_obstacle() -> None:
+    text = one_month(concave("ads", ceiling=0.2, scale=50.0, amount=95.0, maximum=30.0), line("rent", minimum=10.0))
+    found = best(text)
+    assert found.amounts["lines.ads.amount"] == pytest.approx(30.0) and found.amounts["lines.rent.amount"] == 10.0
+    held = best(one_month(concave("ads", ceiling=0.2, scale=50.0, minimum=30.0, maximum=30.0)))
+    assert held.amounts["lines.ads.amount"] == 30.0
+
+
+def test_the_plan_is_judged_as_uncertain_as_it_is() -> None:
+    text = one_month(concave("ads", ceiling=0.4, scale=50.0, amount={"uniform": [0.0, 100.0]}))
+    found, run = best(text), engine.forecast(text, paths=200_000, seed=9).p_attain()
+    assert within(found.p_attain_plan.value, run["value"], math.hypot(found.p_attain_plan.se, run["se"]))
+
+
+def test_the_error_of_robust_does_not_depend_on_the_target() -> None:
+    rng = np.random.default_rng(5)
+    worlds = rng.uniform(-0.2, 0.2, 200)[:, None]
+    slack = (worlds + rng.normal(0, 0.01, (200, 500)))[None]
+    goal = goals.Robust()
+    near, far = (estimates.mean(goal.scores(slack - shift)) for shift in (0.0, 5.0))
+    assert near.se == pytest.approx(far.se, rel=1e-6)
+    repeats = [
+        goal.value((rng.uniform(-0.2, 0.2, 200)[:, None] + rng.normal(0, 0.01, (200, 500)))[None]) for _ in range(200)
+    ]
+    assert near.se == pytest.approx(np.std(repeats), rel=0.5)
+    assert near.value == pytest.approx(np.mean(repeats), abs=5 * near.se)
 
 
 # ----------------------------------------------------------------------------------------------------------- replay
@@ -360,7 +432,7 @@ def test_sample_average_matches_brute_force() -> None:
     )
     setting, _ = prepare(text, goals.Attain(), 150, None, 4, "highs")
     local = setting.oracle.local(setting.problem.plan, 150)
-    model = sample_average.build(setting.problem, local)
+    model = sample_average.build(setting.problem, local, setting.problem.plan)
     y, solution = model.solve("highs", 30.0)
     grid = [np.array(x, float) for x in itertools.product(range(0, 101, 20), repeat=3) if sum(x) <= 100]
     values = [local.value(x) for x in grid]
@@ -392,6 +464,22 @@ def test_the_gap_holds_the_truth() -> None:
     assert within(found.p_attain.value, truth, max(found.p_attain.se, 1e-3))
     assert proof.gap <= proof.gap_high + 1e-12 and proof.gap_high < 0.03
     assert "piecewise linear" in (proof.bounds_what or "")
+
+
+def test_the_bound_holds_for_what_is_far_from_the_best() -> None:
+    text = scenario(
+        plan(target=1300.0, budget=100.0, months=1), stream(baseline=12 * BASE, volatility=NOISE),
+        *(concave(f"a{j}", ceiling=0.04, scale=1.5) for j in range(8)), concave("b", ceiling=0.06, scale=60.0),
+    )  # fmt: skip
+    setting, _ = prepare(text, goals.Attain(), 40_000, None, 1, "highs")
+    candidate = np.array([3.5] * 8 + [72.0])
+    gap = certificate.gap(
+        setting.problem, setting.oracle.curves, setting.goal, candidate, 3, "highs", 60.0, lambda _: None
+    )  # fmt: skip
+    assert gap is not None
+    truth = setting.oracle.value(setting.best()[1]) - setting.oracle.value(candidate)
+    assert truth > 0.03
+    assert gap.high >= truth - 0.004  # two runs of 40 000 paths; the bound may not lie below the truth
 
 
 def test_a_bad_allocation_has_a_gap() -> None:
@@ -543,6 +631,19 @@ def test_a_time_limit_gives_the_best_found_and_says_so() -> None:
     found = best(risky(), time_limit=1e-3)
     assert found.certificate.status == "time limit"
     assert found.problem.holds(found.x)
+    least = best(risky(), objective="min_budget", confidence=0.05, time_limit=1e-3)
+    assert least.certificate.status == "time limit"
+    with pytest.raises(AllocationError, match="the time limit passed"):
+        best(risky(), objective="min_budget", confidence=0.99, time_limit=1e-3)
+
+
+def test_shares_of_a_group_move_with_the_least_budget() -> None:
+    group = optimise_table(groups={"g": {"members": ["rent"], "at_least": 0.3}})
+    found = best(risky(line("rent", amount=10.0), group), objective="min_budget", confidence=0.3)
+    assert found.amounts["lines.rent.amount"] >= 0.3 * found.problem.budget - 1e-6
+    cap = optimise_table(groups={"g": {"members": ["rent"], "at_most": 0.4}})
+    capped = best(risky(line("rent", amount=10.0, minimum=10.0), cap), objective="min_budget", confidence=0.3)
+    assert capped.problem.holds(capped.x)
 
 
 def test_chance_beats_averages_where_only_a_fund_helps() -> None:

@@ -164,3 +164,29 @@ def test_bad_input_is_named(small: str, arguments: list[str], named: str) -> Non
     command, *rest = arguments
     _, said = run(command, small, *rest, code=2)
     assert named in " ".join(said.split())
+
+
+def test_the_answer_never_overwrites_what_it_extends(small: str, tmp_path: Path) -> None:
+    child = tmp_path / "child.toml"
+    child.write_text('extends = "small.toml"\n')
+    for target in (small, str(child)):
+        _, said = run("optimise", str(child), "--save", target, code=2)
+        assert "is a scenario that the answer would extend" in " ".join(said.split())
+    assert "[streams.shop]" in Path(small).read_text()
+
+
+def test_names_are_printed_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "odd.toml"
+    odd = SMALL.replace("lines.ads", 'lines."ads[/b]$x$"').replace("funds.reserve", 'funds."re/serve"')
+    file.write_text(odd.replace('fund = "reserve"', 'fund = "re/serve"'))
+    text, _ = run("optimise", str(file), *QUICK, "--charts", str(tmp_path / "c"))
+    assert "ads[/b]$x$" in text
+    run("frontier", str(file), "--paths", "2000", "--points", "2", "--of", "re/serve", "--charts", str(tmp_path / "c"))
+    assert (tmp_path / "c" / "frontier_re_serve.png").exists()
+
+
+def test_quarters_carry_their_calendar_names(small: str) -> None:
+    changes = ("--set", 'optimise.phasing="quarters"', "--set", "plan.months=24", "--set", 'plan.start="2024-11"')
+    text, _ = run("optimise", small, *QUICK, *changes)
+    assert "2024 Q4" in text and "2026 Q4" in text
+    assert max(map(len, text.splitlines())) <= 100

@@ -173,6 +173,7 @@ class Allocation:
             "value_gain": self.value_gain.to_json(),
             "certificate": self.certificate.to_json(),
             "prices": {name: price.to_json() for name, price in self.prices.items()},
+            "rivals": {name: dict(amounts) for name, amounts in self.rivals.items()},
             "fresh_paths": self.fresh_paths,
             "worlds": self.worlds,
             "seed": self.seed,

@@ -17,11 +17,12 @@ import numpy as np
 
 from engine.analysis.estimates import Chance, Figure
 from engine.budget import sample_average
-from engine.budget.curves import Curves
+from engine.budget.curves import PIECES, Curves
 from engine.budget.goals import Goal
 from engine.budget.milp import Status
 from engine.budget.oracle import Oracle
 from engine.budget.problem import Problem
+from engine.errors import AllocationError
 from engine.simulation import plan_run
 
 REPLICATIONS = 16
@@ -29,8 +30,8 @@ FEWEST = 4  # replications without which there is no interval
 PATHS = 1000
 LEVEL = 0.95  # confidence of the interval, and of the one-sided bound of the gap
 BOUNDS_WHAT = (
-    "the piecewise linear model of the year: responses of {pieces} pieces, effects of lines as at the optimum, funds "
-    "looked at in a few amounts; at the optima of its samples it lies {error} points of P above the full model"
+    "the piecewise linear model of the year: responses of about {pieces} pieces, effects of lines as at the optimum, "
+    "funds looked at in a few amounts; at the optima of its samples it lies {error} points of P {side} the full model"
 )
 
 
@@ -41,7 +42,8 @@ class Gap:
     Attributes
     ----------
     gap : Figure
-        Mean of (bound of the best - candidate) over the replications, with its error.
+        Mean of (bound of the best - candidate) over the replications, with its error; and what the full model has over
+        the piecewise linear one at the samples' optima, where it has anything.
     high : float
         One-sided bound of the gap.
     error : Figure
@@ -77,21 +79,24 @@ def gap(
         if left <= 0 and number >= FEWEST:
             break
         report(f"second route, sample {number + 1} of {REPLICATIONS}")
-        run = plan_run(problem.scenario, PATHS, 1 if one_world else PATHS, seed + number, "random")
+        run = plan_run(problem.scenario, PATHS, 1 if one_world else PATHS, (seed + number) % 2**64, "random")
         oracle = Oracle(problem, curves, goal, run)
-        local = oracle.local(x, run.paths_per_world)
-        model = sample_average.build(problem, local)
-        y, solution = model.solve(solver, max(2.0, left / wanted))
+        model = sample_average.build(problem, oracle.local(x, run.paths_per_world), x)
+        try:
+            y, solution = model.solve(solver, max(2.0, left / wanted))
+        except AllocationError:
+            continue  # no answer in its time: this sample says nothing
         proved += solution.status is Status.OPTIMAL
-        gaps.append(model.share(solution.bound) - local.value(x))
-        errors.append(local.value(y) - oracle.value(y))
+        gaps.append(model.share(solution.bound) - model.local.value(x))
+        errors.append(model.local.value(y) - oracle.value(y))
         candidates.append(y)
     if len(gaps) < FEWEST:
         return None
     found, error = _mean(gaps), _mean(errors)
-    return Gap(
-        found, max(0.0, found.value + _student(LEVEL, len(gaps)) * found.se), error, candidates, len(gaps), proved
-    )
+    if error.value < 0:
+        found = Figure(found.value - error.value, float(np.hypot(found.se, error.se)))
+    high = found.value + _student(LEVEL, len(gaps)) * found.se
+    return Gap(found, high, error, candidates, len(gaps), proved)
 
 
 def _mean(values: list[float]) -> Figure:
@@ -107,8 +112,15 @@ def _student(level: float, n: int) -> float:
 def bound(candidate: Chance, found: Gap) -> dict[str, float]:
     """Upper bound of P at the best allocation: that of the candidate plus the gap, with its interval.
 
-    The interval holds at the worlds drawn: the error over worlds is that of the candidate itself, and beside it.
+    The interval holds the errors of sampling: of the candidate on its fresh paths and of the gap. What other worlds
+    would change of P moves candidate and bound together; that error stands beside P itself.
     """
-    value = candidate.value + max(0.0, found.gap.value)
+    value = min(1.0, candidate.value + found.gap.value)
     half = _student(0.5 + LEVEL / 2, found.replications) * float(np.hypot(candidate.se_sampling, found.gap.se))
     return {"value": value, "lo": max(0.0, value - half), "hi": min(1.0, value + half)}
+
+
+def bounds_what(found: Gap) -> str:
+    """What is bounded, in words."""
+    error = found.error.value
+    return BOUNDS_WHAT.format(pieces=PIECES, error=f"{abs(100 * error):.2f}", side="above" if error >= 0 else "below")

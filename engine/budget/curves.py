@@ -45,18 +45,43 @@ class Curves:
         """Height of one item at an amount."""
         return np.interp(amount, self.at[j], self.height[j])
 
+    def pieced(self, problem: Problem, x: np.ndarray) -> Curves:
+        """The same curves as straight pieces, with corners at `x` and where the curves bend."""
+        corners = [_corners(item, self.at[j], self.height[j], float(x[j])) for j, item in enumerate(problem.items)]
+        most = max(map(len, corners))
+        at = np.array([np.append(c, np.full(most - len(c), c[-1])) for c in corners])
+        height = np.array([self.height_of(j, row) for j, row in enumerate(at)])
+        return Curves(at, height, self.acts, self.moves)
 
-def build(problem: Problem, x: np.ndarray | None = None) -> Curves:
+
+def _corners(item: Item, at: np.ndarray, height: np.ndarray, x: float) -> np.ndarray:
+    """Where the pieces of a curve meet: at whole units where there are not too many."""
+    low, high = item.low, item.high
+    if item.whole and (high - low) / item.unit <= 2 * PIECES:
+        inside = np.arange(*item.units()) * item.unit
+    else:
+        # the error of straight pieces is spread evenly where their corners lie by the square root of the curvature
+        bends = np.abs(np.diff(np.diff(height) / np.maximum(np.diff(at), 1e-300)))
+        bent = np.concatenate([[0.0, 0.0], np.cumsum(np.sqrt(bends))])
+        bent[1:] += bent[-1] * np.arange(1, bent.size) / (4.0 * bent.size)  # a few corners where nothing bends
+        inside = np.interp(np.linspace(0.0, bent[-1], PIECES + 1), bent, at[: bent.size]) if bent[-1] > 0 else at[:1]
+    found = np.unique(np.clip(np.concatenate([[low, high, x], inside]), low, high))
+    apart = np.append(True, np.diff(found) > 1e-7 * max(high - low, 1e-300)) | (found == x)
+    return found[apart]
+
+
+def build(problem: Problem, x: np.ndarray | None = None, targets: bool = False) -> Curves:
     """Evaluate the responses of a problem's lines.
 
+    With `targets` an item also acts where only a target other than revenue depends on it.
     The response to one quarter's money depends on that of the others: these are as in `x`, by default the plan.
     """
     items = problem.items
     x = problem.plan if x is None else x
-    at = np.array([np.linspace(item.low, max(item.low, min(item.high, problem.budget)), POINTS) for item in items])
+    at = np.array([np.linspace(item.low, item.high, POINTS) for item in items])
     height = at / max(problem.budget, 1e-9)
-    acts = np.array([_acts(problem, item) for item in items])
-    together = [j for j, item in enumerate(items) if item.table == "lines" and item.quarter is None]
+    acts = np.array([_acts(problem, item) or (targets and _counts(problem, item)) for item in items])
+    together = [j for j, item in enumerate(items) if item.quarter is None and _responds(problem, item)]
     if together:
         height[together] = _responses(problem, {items[j].knob: at[j] for j in together})[
             [_line_number(problem, items[j]) for j in together]
@@ -91,13 +116,29 @@ def _quarter_knobs(problem: Problem, x: np.ndarray, j: int, at: np.ndarray) -> d
     return amounts | {f"lines.{name}.phasing.{t + 1}": months[:, t] for t in range(months.shape[1])}
 
 
+def _responds(problem: Problem, item: Item) -> bool:
+    """Whether an item is a line with a response that reaches a stream."""
+    line = problem.scenario.lines.get(item.name) if item.table == "lines" else None
+    return line is not None and line.response is not None and bool(line.reach)
+
+
 def _acts(problem: Problem, item: Item) -> bool:
     """Whether revenue depends on an amount: a line by its response, a fund by who draws on it."""
     scenario = problem.scenario
     if item.table == "lines":
-        line = scenario.lines[item.name]
-        return line.response is not None and bool(line.reach)
+        return _responds(problem, item)
     answers = [risk.response for risk in scenario.risks.values() if risk.response is not None]
     return any(answer.fund == item.name for answer in answers) or any(
         level.fund == item.name for level in scenario.review.levels
     )
+
+
+def _counts(problem: Problem, item: Item) -> bool:
+    """Whether a target looks at an amount itself: what is left of a fund, or what was budgeted for incentives."""
+    scenario = problem.scenario
+    measures = {target.measure for target in scenario.targets.values()}
+    if item.table == "lines":
+        pays = scenario.incentives is not None and scenario.incentives.line == item.name
+        return pays and "incentive_overrun" in measures
+    left = {target.where for target in scenario.targets.values() if target.measure == "fund_left"}
+    return bool(left & {item.name, "*"})

@@ -66,12 +66,13 @@ class Frontier:
     points: list[Point]
     paths: int
     seed: int
+    skipped: list[float]  # amounts with which no allocation keeps to the constraints
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
         return {
             "of": self.of, "plan": self.plan, "paths": self.paths, "seed": self.seed,
-            "points": [point.to_json() for point in self.points],
+            "points": [point.to_json() for point in self.points], "skipped": self.skipped,
         }  # fmt: skip
 
     @property
@@ -140,14 +141,20 @@ def frontier(
     run = simulation.plan_run(scenario, fresh_paths, worlds, fresh_seed(seed), "random")
     fresh = Oracle(setting.problem, setting.curves, setting.goal, run)
     x = setting.problem.plan
-    found = []
+    found, skipped = [], []
     for number, amount in enumerate(money, 1):
         if report is not None:
             report(f"{of} of {amount:,.0f}: point {number} of {money.size}")
-        x = _best(setting, decision, of, float(amount), x)
+        try:
+            x = _best(setting, decision, of, float(amount), x)
+        except AllocationError:
+            skipped.append(float(amount))
+            continue
         attained = (fresh.slack(x)[0] >= MET).astype(np.float32)
         found.append((float(amount), x, attained))
-    base = next(attained for amount, _, attained in found if amount == plan)
+    if not found:
+        raise AllocationError(f"{of}: no allocation keeps to the constraints from {money[0]:,.0f} to {money[-1]:,.0f}")
+    base = min(found, key=lambda point: abs(point[0] - plan))[2]
     return Frontier(
         scenario, of, plan,
         [
@@ -157,7 +164,7 @@ def frontier(
             )
             for amount, x, attained in found
         ],
-        run.n_paths, seed,
+        run.n_paths, seed, skipped,
     )  # fmt: skip
 
 
@@ -174,6 +181,8 @@ def _range(
         if item is None:
             known = ", ".join(i.name for i in decision.items if i.table == "funds") or "none"
             raise AllocationError(f"of: {of!r} is neither {BUDGET!r} nor a fund; funds are {known}")
+        if item.low == item.high:
+            raise AllocationError(f"{of}: this fund is held at {item.low:,.0f}; there is nothing to vary")
         plan, rest = item.plan, sum(other.low for other in decision.items if other is not item)
         ends = [item.low, min(item.high, decision.budget - rest)]
         least = 0.0
@@ -181,7 +190,9 @@ def _range(
     last = ends[1] if high is None else high
     if not least <= first < last:
         raise AllocationError(f"{of}: there is nothing between {first:,.0f} and {last:,.0f} from {least:,.0f} on")
-    return np.unique(np.append(np.linspace(first, last, points), plan)), plan
+    even = np.linspace(first, last, points)
+    even = even[np.abs(even - plan) > 1e-6 * (last - first)]  # the plan's own amount stands there once
+    return np.sort(np.append(even, plan)), plan
 
 
 def _best(setting: Setting, decision: problem.Problem, of: str, amount: float, start: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 import numpy as np
 
-OBJECTIVES = ("p_attain", "expected_revenue", "cvar_shortfall", "joint", "robust", "min_budget")
 MET = -1e-9  # slack from which a target counts as met: bounds hold to 1e-9 relative
 WORST_WORLDS = 0.1  # share of the worlds that `robust` looks at
 
@@ -37,7 +36,7 @@ class Goal(ABC):
 
     def tolerance(self, value: float) -> float:
         """A gain that is not worth another round."""
-        return 0.006 * abs(value) if self.chance else 2e-5
+        return max(1e-6, 0.006 * abs(value)) if self.chance else 2e-5
 
 
 class Attain(Goal):
@@ -127,9 +126,11 @@ class Robust(Goal):
     chance = False
 
     def scores(self, slack: np.ndarray) -> np.ndarray:
+        # as a CVaR over worlds, edge + min(0, mean - edge) / share: so the error does not depend on where 0 lies
         worst = self._worst(slack)
-        found = np.zeros_like(slack[0])
-        found[worst] = slack[0, worst] * (slack.shape[1] / worst.size)
+        edge = float(slack[0, worst].mean(axis=1).max())
+        found = np.full_like(slack[0], edge)
+        found[worst] += (slack[0, worst] - edge) * (slack.shape[1] / worst.size)
         return found
 
     def weights(self, slack: np.ndarray) -> np.ndarray:

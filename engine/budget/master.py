@@ -28,7 +28,7 @@ def model(problem: Problem, curves: Curves, worth: np.ndarray, x: np.ndarray, ra
     master = problem.model()
     scale = max(float(np.ptp(worth, axis=1).max(initial=0.0)), 1e-300)
     for j, item in enumerate(problem.items):
-        reach = max(radius * (item.high - item.low), item.unit)
+        reach = max(radius * (item.high - item.low), item.unit) if item.high > item.low else 0.0
         low, high = max(item.low, x[j] - reach), min(item.high, x[j] + reach)
         master.require(f"{item.knob}.near", {item.knob: 1.0}, low / problem.money, high / problem.money)
         master.reward(item.knob, -THRIFT)

@@ -27,14 +27,22 @@ def mean_value_optimum(problem: Problem, curves: Curves, solver: str) -> np.ndar
             worlds = design(problem.scenario, others | {item.knob: curves.at[j]})
             worth[j] = np.broadcast_to(expected_revenue(worlds).sum(axis=(1, 2)), worth[j].shape)
             worth[j] -= worth[j, 0]
-    solution = master.model(problem, curves, worth, problem.plan, radius=2.0).solve(solver)
+    start = problem.nearest(problem.plan)
+    solution = master.model(problem, curves, worth, start, radius=np.inf).solve(solver)
     assert solution.status is not Status.INFEASIBLE
     return problem.read(solution.values)
 
 
 def equal_split(problem: Problem, curves: Curves) -> np.ndarray:
     """All that can be moved, shared out alike among the lines and funds that do something, as far as bounds allow."""
-    low = np.array([item.low for item in problem.items])
+    low, high = (np.array([getattr(item, end) for item in problem.items]) for end in ("low", "high"))
     moving = curves.moves
-    share = max(0.0, problem.budget - low[~moving].sum()) / max(1, int(moving.sum()))
-    return problem.nearest(np.where(moving, share, low))
+
+    def shared(share: float) -> np.ndarray:
+        return np.where(moving, np.clip(share, low, high), low)
+
+    least, most = 0.0, float(high.max(initial=0.0))
+    for _ in range(60):  # the share that uses the budget up, what bounds cut off given to the others
+        share = 0.5 * (least + most)
+        least, most = (least, share) if shared(share).sum() > problem.budget else (share, most)
+    return problem.nearest(shared(least))

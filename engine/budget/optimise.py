@@ -13,13 +13,14 @@ from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
 from engine.budget import certificate, curves, goals, mean_value, prices, problem
 from engine.budget.allocation import Allocation, Certificate
-from engine.budget.curves import PIECES, Curves
+from engine.budget.curves import Curves
 from engine.budget.goals import MET, Goal
 from engine.budget.milp import SOLVERS, version
 from engine.budget.oracle import Oracle
 from engine.budget.problem import Problem
 from engine.budget.search import Search
 from engine.errors import AllocationError
+from engine.names import OBJECTIVES
 from engine.scenario.model import Scenario
 from engine.scenario.worlds import key
 
@@ -27,6 +28,7 @@ FRESH_PATHS = 1_000_000
 PRICE_PATHS = 100_000
 CERTIFY_SECONDS = 150.0
 BUDGET_STEPS = 10  # of the search for the least budget
+UNBOUNDED = 3.0  # times the plan's budget: the most that a line without a maximum is given in search of a confidence
 AGREE = 0.003  # of P: two routes further apart than this, and than their error, do not agree
 
 Report = Callable[[str], None]
@@ -76,8 +78,8 @@ def check(objective: str, alpha: float, confidence: float, solver: str, time_lim
         Naming option, value and bound.
     """
     faults = []
-    if objective not in goals.OBJECTIVES:
-        faults.append(f"objective: {objective!r} is none of {', '.join(goals.OBJECTIVES)}")
+    if objective not in OBJECTIVES:
+        faults.append(f"objective: {objective!r} is none of {', '.join(OBJECTIVES)}")
     if not 0 < alpha < 1:
         faults.append(f"alpha: {alpha} lies outside 0 to 1")
     if not 0 < confidence < 1:
@@ -100,13 +102,13 @@ def prepare(
     """
     decision, whole = problem.build(scenario, by_quarter), problem.build(scenario, by_quarter=False)
     if most is not None:
-        decision = replace(decision, budget=max(most, decision.budget))
-        whole = replace(whole, budget=decision.budget)
+        decision, whole = (p.with_budget(max(most, decision.budget)) for p in (decision, whole))
     run = simulation.plan_run(decision.scenario, paths, worlds, seed, "random")
     simulation.require_replay(run, goal.detail)
     compiled = simulation.compile_kernels(run, announce)
-    shapes = curves.build(whole)
-    mine = shapes if decision.quarters is None else curves.build(decision)
+    targets = bool(goal.detail)
+    shapes = curves.build(whole, targets=targets)
+    mine = shapes if decision.quarters is None else curves.build(decision, targets=targets)
     return Setting(decision, whole, shapes, goal, Oracle(decision, mine, goal, run), solver), compiled
 
 
@@ -192,7 +194,11 @@ def _everything(scenario: Scenario) -> float:
     """Money at which every line and fund that does something has its maximum, and the others their minimum."""
     decision = problem.build(scenario, by_quarter=False)
     acts = curves.build(decision).acts
-    return sum(item.high if does else item.low for item, does in zip(decision.items, acts, strict=True))
+    ends = [
+        (item.maximum if item.maximum < np.inf else UNBOUNDED * decision.budget) if does else item.low
+        for item, does in zip(decision.items, acts, strict=True)
+    ]
+    return float(sum(ends))
 
 
 def tidy(decision: Problem, x: np.ndarray) -> np.ndarray:
@@ -219,31 +225,44 @@ def least_budget(setting: Setting, confidence: float, start: float, say: Report)
         If the confidence is out of reach.
     """
     most = setting.problem.budget
-    least = sum(item.low for item in setting.problem.items)
+    late, gap = False, 0.0
 
-    def at(money: float, from_: np.ndarray) -> tuple[Search, np.ndarray, float]:
+    def at(money: float, from_: np.ndarray) -> tuple[Search, np.ndarray, float] | None:
+        nonlocal late, gap
         say(f"least budget: trying {money:,.0f}")
         search = setting.search(setting.problem.with_budget(money))
-        return search, *search.climb(from_)
+        try:
+            x, p = search.climb(from_)
+        except AllocationError:
+            return None  # so little money cannot keep to the constraints
+        late, gap = late or search.late, max(gap, search.mip_gap)
+        return search, x, p
 
-    enough, x, p = at(most, setting.problem.plan)
-    if p < confidence:
+    found = at(most, setting.problem.plan)
+    if found is None or found[2] < confidence:
+        if late:
+            raise AllocationError("the time limit passed before any budget with that confidence was found; allow more")
+        reached = "nothing keeps to the constraints" if found is None else f"P(attain) is {found[2]:.3f}"
         raise AllocationError(
-            f"confidence {confidence:g} is out of reach: with every maximum used, {most:,.0f} in all, P(attain) is "
-            f"{p:.3f}; raise the maximum of lines that work, or ask for less"
+            f"confidence {confidence:g} is out of reach: with {most:,.0f}, as much as lines and funds may take, "
+            f"{reached}; raise the maximum of lines that work, or ask for less"
         )
-    low, high = least, float(x.sum())
+    enough, x, _ = found
+    low, high = sum(item.low for item in setting.problem.items), float(x.sum())
     money = min(max(start, low), high)
     for _ in range(BUDGET_STEPS):
-        if high - low < 1e-3 * most:
+        if high - low < 1e-3 * most or late:
             break
-        search, y, p = at(money, x)
-        if p >= confidence:
-            high, enough, x = float(y.sum()), search, y
+        found = at(money, x)
+        if found is not None and found[2] >= confidence:
+            enough, x, _ = found
+            high = float(x.sum())
         else:
             low = money
         money = 0.5 * (low + high)
-    return setting.search(enough.problem.with_budget(high)), x
+    search = setting.search(enough.problem.with_budget(high))
+    search.late, search.mip_gap = late, gap
+    return search, x
 
 
 def fresh_seed(seed: int) -> int:
@@ -267,16 +286,15 @@ def _judge(
     timing["certify_s"] = time.perf_counter() - moment
     moment = time.perf_counter()
     say("judging on fresh paths")
-    plan_x = decision.plan
     run = simulation.plan_run(decision.scenario, fresh_paths, worlds, fresh_seed(seed), "random")
     simulation.require_replay(run, goal.detail)
     fresh = Oracle(decision, setting.oracle.curves, goal, run)
     whole = setting.whole if decision.budget == setting.whole.budget else setting.whole.with_budget(decision.budget)
     rival = mean_value.mean_value_optimum(whole, setting.curves, setting.solver)
     others = {"plan": whole.plan, "equal split": mean_value.equal_split(whole, setting.curves), "mean value": rival}
-    attained, scores = _scored(fresh, x)
-    planned, scores_plan = _scored(fresh, plan_x)
-    averaged, _ = _scored(fresh, decision.expand(whole.amounts(rival)))
+    attained, scores = _scored(goal, fresh.slack(x))
+    planned, scores_plan = _scored(goal, fresh.plan_slack())
+    averaged, _ = _scored(goal, fresh.slack(decision.expand(whole.amounts(rival))))
     timing["judge_s"] = time.perf_counter() - moment
     moment = time.perf_counter()
     say("pricing lines and funds")
@@ -302,10 +320,9 @@ def _judge(
     )  # fmt: skip
 
 
-def _scored(oracle: Oracle, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scored(goal: Goal, slack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Whether each path attains, and what it adds to the objective, shape (worlds, paths) each."""
-    slack = oracle.slack(x)
-    return (slack[0] >= MET).astype(float), oracle.goal.scores(slack)
+    return (slack[0] >= MET).astype(float), goal.scores(slack)
 
 
 _BOUNDED = (goals.Attain, goals.Joint)
@@ -336,7 +353,7 @@ def _proved(proof: Certificate, value: Chance, found: certificate.Gap | None, ah
     bound = certificate.bound(value, found)
     return replace(
         proof, upper_bound=bound, gap=bound["value"] - value.value, gap_high=found.high,
-        bounds_what=certificate.BOUNDS_WHAT.format(pieces=PIECES, error=f"{100 * found.error.value:.2f}"),
+        bounds_what=certificate.bounds_what(found),
         routes_agree=abs(ahead.value) <= max(AGREE, 2.0 * ahead.se), route_two=ahead,
         replications=found.replications, proved=found.proved,
     )  # fmt: skip

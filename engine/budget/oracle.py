@@ -16,7 +16,9 @@ from engine.budget.problem import Problem
 from engine.scenario import arrays
 from engine.simulation import Replay, Run
 
-STEP = 0.15  # of an item's range, by which its amount is moved to see what it does
+STEP = 0.15  # of the range of a response: how far a line's amount is moved to see what it does
+HALVINGS = 8  # of a fund's range
+NEAREST = 0.2  # of that step, for lines: nearer by, rounding would show
 
 
 @dataclass(frozen=True)
@@ -101,31 +103,32 @@ class Oracle:
         self._replay = Replay(run, goal.detail)
         self._bounds = _bounds(run, goal)
 
-    @property
-    def paths(self) -> int:
-        """Paths simulated so far."""
-        return self._replay.done
-
     def slack(self, x: np.ndarray, paths: int | None = None, first: int = 0) -> np.ndarray:
         """Slacks of every path, shape (rows, worlds, paths): how far each measure is beyond its bound, as a share."""
-        found = self._replay.sample(self.problem.knobs(x), paths, first)
+        return self._slacks(self._replay.sample(self.problem.knobs(x), paths, first))
+
+    def _slacks(self, found: np.ndarray) -> np.ndarray:
         bound, sign = self._bounds
         # in place: with many targets and paths a copy would be large
         found -= bound
         found *= sign / np.where(bound != 0, np.abs(bound), 1.0)
         return found
 
+    def plan_slack(self) -> np.ndarray:
+        """Slacks with the plan's own amounts, as uncertain as they may be, shape (rows, worlds, paths)."""
+        return self._slacks(self._replay.sample({}))
+
     def value(self, x: np.ndarray) -> float:
         """Objective at an allocation."""
         return self.goal.value(self.slack(x))
 
-    def local(self, x: np.ndarray, paths: int) -> Local:
-        """Model of the first `paths` paths of each world near an allocation."""
+    def local(self, x: np.ndarray, paths: int, reach: float = 1.0) -> Local:
+        """Model of the first `paths` paths of each world near an allocation; a smaller `reach` looks nearer by."""
         base = self.slack(x, paths)
-        shapes = self.curves if self.problem.quarters is None else curves.build(self.problem, x)
+        shapes = self.curves if self.problem.quarters is None else curves.build(self.problem, x, bool(self.goal.detail))
         effects = {}
         for j in range(len(self.problem.items)):
-            amounts = self._looks(j, x[j]) if self._matters(j) else []
+            amounts = self._looks(shapes, j, float(x[j]), reach) if shapes.acts[j] else []
             if not amounts:
                 continue
             changes = [np.zeros_like(base)]
@@ -139,20 +142,24 @@ class Oracle:
                 effects[j] = Effect(heights[order], np.array(changes)[order])
         return Local(self.goal, shapes, base, effects)
 
-    def _looks(self, j: int, amount: float) -> list[float]:
-        """Amounts at which an item's effect is looked at: once for a line, whose response is known."""
-        item = self.problem.items[j]
-        step = STEP * (item.high - item.low)
-        if item.table == "lines":
-            return [amount + step if amount + step <= item.high else amount - step]
-        near = {amount + share * step for share in (-1.0, -0.25, 0.25, 1.0)}
-        return sorted({item.low, item.high, *(end for end in near if item.low < end < item.high)} - {amount})
+    def _looks(self, shapes: Curves, j: int, amount: float, reach: float) -> list[float]:
+        """Amounts at which an item's effect is looked at.
 
-    def _matters(self, j: int) -> bool:
+        Once for a line, whose response is known: at the nearest amount where the response is clearly another. A fund is
+        looked at by halves of its range and near its present amount, since it saves much until the need is met, and
+        nothing beyond.
+        """
         item = self.problem.items[j]
-        incentives = self.problem.scenario.incentives
-        pays = incentives is not None and incentives.line == item.name and item.table == "lines"
-        return bool(self.curves.moves[j]) or (pays and bool(self.goal.detail) and item.low < item.high)
+        if item.table == "lines":
+            rise = np.abs(shapes.height[j] - shapes.height_of(j, amount))
+            clear = np.flatnonzero(rise >= STEP * max(reach, NEAREST) * float(np.ptp(shapes.height[j])))
+            if clear.size == 0 or rise.max() == 0:
+                return []
+            return [float(min(shapes.at[j][clear], key=lambda at: abs(at - amount)))]
+        halves = {item.low + (item.high - item.low) / 2**k for k in range(1, HALVINGS)}
+        near = {amount * (1.0 + sign * reach * share) for share in (0.1, 0.3) for sign in (-1.0, 1.0)}
+        inside = {end for end in halves | near if item.low < end < item.high}
+        return sorted({item.low, item.high, *inside} - {amount})
 
 
 def _bounds(run: Run, goal: Goal) -> tuple[np.ndarray, np.ndarray]:

@@ -17,6 +17,7 @@ from engine.scenario.model import Group as RuleGroup
 from engine.scenario.quantity import Quantity
 
 BUDGET = "plan.budget"
+MOST_UNITS = 10**9  # where there is no maximum
 TOLERANCE = 1e-9  # relative, as for the budget of a scenario file
 
 
@@ -31,6 +32,7 @@ class Item:
     high: float
     unit: float  # 0: any amount
     quarter: int | None = None  # from 0: this part of a line whose money is split by quarter
+    maximum: float = math.inf  # as the scenario has it; `high` is what the budget leaves of it
 
     @property
     def knob(self) -> str:
@@ -40,12 +42,13 @@ class Item:
 
     @property
     def whole(self) -> bool:
-        """Whether money goes in whole units; a held amount stays as it is."""
-        return self.unit > 0 and self.low < self.high
+        """Whether money goes in whole units; an amount that is held has no unit."""
+        return self.unit > 0
 
     def units(self) -> tuple[int, int]:
         """Least and greatest number of whole units; the first exceeds the second where none fits."""
-        return math.ceil(self.low / self.unit - TOLERANCE), math.floor(self.high / self.unit + TOLERANCE)
+        most = self.high / self.unit
+        return math.ceil(self.low / self.unit - TOLERANCE), math.floor(min(most, MOST_UNITS) + TOLERANCE)
 
 
 @dataclass(frozen=True)
@@ -161,13 +164,25 @@ class Problem:
         """The same decision with more or less money; shares of the budget move with it."""
         ratio = budget / self.budget if self.budget > 0 else 1.0
         groups = tuple(replace(g, low=g.low * ratio, high=g.high * ratio) if g.share else g for g in self.groups)
-        return replace(self, budget=budget, groups=groups)
+        return replace(self, budget=budget, groups=groups)._tightened()
+
+    def _tightened(self) -> Problem:
+        """The same decision, no item allowed more than the least of the others leaves of the budget.
+
+        What resolves the amounts (pieces, steps, trust regions) goes by the range of an item: one that can never be
+        used would blunt it.
+        """
+        least = sum(item.low for item in self.items)
+        items = [
+            replace(item, high=max(item.low, min(item.maximum, self.budget - least + item.low))) for item in self.items
+        ]
+        return replace(self, items=tuple(items))
 
     def with_amount(self, index: int, amount: float) -> Problem:
         """The same decision with one item held at an amount."""
         items = list(self.items)
-        items[index] = replace(items[index], low=amount, high=amount, unit=0.0)
-        return replace(self, items=tuple(items))
+        items[index] = replace(items[index], low=amount, high=amount, maximum=amount, unit=0.0)
+        return replace(self, items=tuple(items))._tightened()
 
     def near(self, x: np.ndarray, reach: float) -> Problem:
         """The same decision within a share of each item's range around amounts, or one whole unit."""
@@ -213,25 +228,25 @@ def build(scenario: Scenario, by_quarter: bool | None = None) -> Problem:
     plan = scenario.plan
     spent = sum(_value(item.amount) for table in tables.values() for item in table.values())
     budget = spent if plan.budget is None else _value(plan.budget)
+    for name in scenario.lines.keys() & scenario.funds.keys():
+        fault = Fault(scenario.file, f"lines.{name}", f"{name!r} is both a line and a fund", "rename one of them")
+        raise AllocationError(faults=[fault])
     by_quarter = scenario.optimise.phasing == "quarters" if by_quarter is None else by_quarter
     split = quarters.build(scenario) if by_quarter else None
     items = tuple(
-        item
-        for table, named in tables.items()
-        for name in named
-        for item in _items(scenario, table, name, budget, split)
+        item for table, named in tables.items() for name in named for item in _items(scenario, table, name, split)
     )
     if not items:
         raise AllocationError(f"{scenario.file}: there is no line and no fund to set money out to; add one")
     problem = Problem(scenario if split is None else quarters.phased(scenario, split), items, (), budget, split)
     own = {name: parts for (_, name), parts in problem.parts().items()}
     groups = [_group(name, group, own, budget) for name, group in scenario.optimise.groups.items()]
-    groups += [_total(scenario, name, own[name], budget) for name in (split.weights if split is not None else ())]
+    groups += [_total(scenario, name, own[name]) for name in (split.weights if split is not None else ())]
     problem = replace(problem, groups=tuple(groups))
     found = conflicts(problem)
     if found:
         raise AllocationError("no allocation keeps to every constraint", found)
-    return problem
+    return problem._tightened()
 
 
 def _value(quantity: Quantity) -> float:
@@ -245,26 +260,30 @@ def _group(name: str, group: RuleGroup, own: Mapping[str, list[int]], budget: fl
     return Group(f"optimise.groups.{name}", tuple(members), least, most)
 
 
-def _total(scenario: Scenario, name: str, own: list[int], budget: float) -> Group:
+def _total(scenario: Scenario, name: str, own: list[int]) -> Group:
     """Bounds of a line whose money is split by quarter."""
     line = scenario.lines[name]
-    most = budget if line.maximum is None else _value(line.maximum)
+    most = math.inf if line.maximum is None else _value(line.maximum)
     return Group(f"lines.{name}", tuple(own), _value(line.minimum), most, share=False)
 
 
-def _items(scenario: Scenario, table: str, name: str, budget: float, split: Quarters | None) -> list[Item]:
+def _items(scenario: Scenario, table: str, name: str, split: Quarters | None) -> list[Item]:
     """A line or a fund, or its quarters, with the bounds that its own fields, `fixed` and `away` set."""
     source: Line | Fund = getattr(scenario, table)[name]
     plan, rules = _value(source.amount), scenario.optimise
     unit = _value(source.unit) if isinstance(source, Line) else 0.0
     if name in rules.fixed:
-        return [Item(table, name, plan, plan, plan, 0.0)]
-    low, high = _value(source.minimum), budget if source.maximum is None else _value(source.maximum)
+        return [Item(table, name, plan, plan, plan, 0.0, maximum=plan)]
+    low, high = _value(source.minimum), math.inf if source.maximum is None else _value(source.maximum)
     away = math.inf if rules.away is None else _value(rules.away)
     if split is None or table != "lines" or name not in split.weights:
-        return [Item(table, name, plan, *_near(plan, low, high, away), unit)]
-    by_quarter = enumerate(plan * split.shares(name))
-    return [Item(table, name, float(part), *_near(float(part), 0.0, high, away), 0.0, q) for q, part in by_quarter]
+        low, high = _near(plan, low, high, away)
+        return [Item(table, name, plan, low, high, unit, maximum=high)]
+    found = []
+    for quarter, part in enumerate(map(float, plan * split.shares(name))):
+        low, most = _near(part, 0.0, high, away)
+        found.append(Item(table, name, part, low, most, 0.0, quarter, maximum=most))
+    return found
 
 
 def _near(plan: float, low: float, high: float, away: float) -> tuple[float, float]:
@@ -323,5 +342,6 @@ def _described(problem: Problem, name: str, count: int) -> Fault:
         return Fault(file, name, message, "widen its bounds")
     item = next(item for item in problem.items if item.knob == name)
     unit = f" in units of {item.unit:,.0f}" if item.whole else ""
-    message = f"{item.low:,.0f} to {item.high:,.0f} {currency}{unit}: {others}"
+    most = "" if item.high == math.inf else f" and at most {item.high:,.0f}"
+    message = f"at least {item.low:,.0f}{most} {currency}{unit}: {others}"
     return Fault(file, _place(item), message, "widen minimum, maximum or optimise.away")

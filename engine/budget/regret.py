@@ -25,7 +25,7 @@ OWN = "own optimum"
 
 @dataclass(frozen=True)
 class Cell:
-    """One allocation in one scenario; None where the scenario has other lines, or not the money."""
+    """One allocation in one scenario."""
 
     p: Chance
     regret: Figure  # P of the scenario's own optimum less this, on the same paths
@@ -71,10 +71,10 @@ def regret(
     report: Callable[[str], None] | None = None,
     announce: Callable[[], None] | None = None,
 ) -> RegretTable:
-    """Try five allocations of the first scenario in all scenarios: the plan's own, the optimum, the equal split, the
-    optimum of the mean-value plan, and the one with
-    the most revenue in the worst tenth of the worlds.
+    """Try five allocations of the first scenario in all scenarios.
 
+    They are the plan's own, the optimum, the equal split, the optimum of the mean-value plan, and the one with the most
+    revenue in the worst tenth of the worlds.
     An allocation names every line and fund of the first scenario; lines and funds that another scenario has besides
     keep their own amounts there. Regret is against that scenario's own optimum, on the same fresh paths.
 
@@ -96,7 +96,10 @@ def regret(
             scenario, goals.choose("p_attain", 0.9), paths, worlds, seed, solver, None, announce, False
         )
         decision = setting.problem
-        best = tidy(decision, setting.search().climb(decision.plan)[0])
+        carried = [x for x in (_carried(decision, amounts) for amounts in found.values()) if x is not None]
+        search = setting.search()
+        starts = [decision.plan, *([max(carried, key=search.score)] if carried else [])]
+        best = tidy(decision, search.best_from(starts))
         if not found:
             robust = Oracle(decision, setting.curves, goals.Robust(), setting.oracle.run)
             worst = tidy(decision, Search(decision, robust, solver).best_from([best, decision.plan]))
@@ -113,11 +116,16 @@ def regret(
         for name, amounts in found.items():
             x = _carried(decision, amounts)
             cells[name].append(None if x is None else _cell(_attained(fresh, x), own))
-    return RegretTable([_name(s) for s in scenarios], found, cells, total, seed)
+    return RegretTable(_distinct([_name(s) for s in scenarios]), found, cells, total, seed)
 
 
 def _name(scenario: Scenario) -> str:
     return scenario.file.removesuffix(".toml")
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names, numbered where one stands there twice."""
+    return [f"{n} ({names[: j + 1].count(n)})" if names.count(n) > 1 else n for j, n in enumerate(names)]
 
 
 def _attained(oracle: Oracle, x: np.ndarray) -> np.ndarray:
@@ -129,8 +137,8 @@ def _cell(attained: np.ndarray, own: np.ndarray) -> Cell:
 
 
 def _carried(decision: Problem, amounts: dict[str, float]) -> np.ndarray | None:
-    """The allocation in another scenario; None where a line is not there, or the money does not suffice."""
+    """The allocation in another scenario; None where a line is not there, or a constraint does not allow it."""
     if not set(amounts) <= {item.knob for item in decision.items}:
         return None
     x = np.array([amounts.get(item.knob, item.plan) for item in decision.items])
-    return x if x.sum() <= decision.budget * (1.0 + 1e-9) else None
+    return x if decision.holds(x) else None

@@ -6,12 +6,11 @@ the bounds, and paths that no allocation, or every one, attains have no binary a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.budget.goals import MET
-from engine.budget.master import breaks
 from engine.budget.milp import Model, Solution
 from engine.budget.oracle import Effect, Local
 from engine.budget.problem import Problem
@@ -44,11 +43,12 @@ class SampleAverage:
         return self.problem.read(solution.values), solution
 
 
-def build(problem: Problem, local: Local) -> SampleAverage:
-    """Build the model of a sample; effects are those of `local`, over piecewise linear responses.
+def build(problem: Problem, local: Local, x: np.ndarray) -> SampleAverage:
+    """Build the model of a sample; effects are those of `local`, over piecewise linear responses with a corner at `x`.
 
     With several targets a path counts where all of them are met.
     """
+    local = replace(local, curves=local.curves.pieced(problem, x))
     model = problem.model()
     terms = _terms(problem, local, model)
     slack = local.slack.reshape(local.slack.shape[0], -1)
@@ -77,7 +77,7 @@ def _terms(problem: Problem, local: Local, model: Model) -> dict[str, np.ndarray
             weights = model.between(f"{item.knob}.fund", item.knob, amounts / problem.money)
             found |= dict(zip(weights, change, strict=True))
             continue
-        grid = breaks(item, item.low, item.high)
+        grid = np.unique(curves.at[j])
         share = effect.shares(curves.height_of(j, grid))[:, 1]  # of the second knot: the effect is linear in it
         scale = max(float(np.ptp(share)), 1e-300)
         height = model.piecewise(f"{item.knob}.height", item.knob, grid / problem.money, share / scale)
@@ -99,7 +99,7 @@ def _range(problem: Problem, local: Local) -> tuple[np.ndarray, np.ndarray]:
     of all the money there is: a Lagrange bound, which holds for any shape of response. Below: each item at its worst.
     """
     slack, items = local.slack.reshape(local.slack.shape[0], -1), problem.items
-    grids = {j: breaks(items[j], items[j].low, items[j].high) for j in local.effects}
+    grids = {j: np.unique(local.curves.at[j]) for j in local.effects}
     gains = {
         j: np.tensordot(effect.shares(local.curves.height_of(j, grids[j])), _flat(effect), axes=1)
         for j, effect in local.effects.items()

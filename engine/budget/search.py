@@ -33,8 +33,6 @@ class Search:
     solver: str = "highs"
     deadline: float = np.inf
     late: bool = False
-    masters: int = 0
-    rounds: int = 0
     mip_gap: float = 0.0  # the largest of the masters'
     scores: dict[bytes, float] = field(default_factory=dict)
 
@@ -42,17 +40,16 @@ class Search:
         """The best allocation found from a start, and its value by the kernel."""
         x = self.problem.nearest(start)
         best = self.score(x)
-        reach, local = 1.0, None
+        reach = 1.0
         for _ in range(rounds):
             if self._over():
                 break
-            self.rounds += 1
-            local = self.oracle.local(x, self._local_paths()) if local is None else local
+            local = self.oracle.local(x, self._local_paths(), reach)
             y = self.best_of(local, x, reach)
             promised, gained = local.value(y) - local.value(x), self.score(y) - best
             tolerance = self.oracle.goal.tolerance(best)
-            if gained > 0:
-                x, best, local = y, best + gained, None
+            if gained > 0 or (gained == 0 and self._cheaper(y, x)):
+                x, best = y, best + gained
             if promised < tolerance:
                 break
             if gained < tolerance:
@@ -76,7 +73,7 @@ class Search:
         while radius >= SMALLEST and not self._over():
             y = self.move(problem, local, x, radius)
             value = local.value(y)
-            if value > best or (value == best and y.sum() < x.sum() - 1e-6 * self.problem.money):
+            if value > best or (value == best and self._cheaper(y, x)):
                 x, best = y, value
             else:
                 radius *= 0.5
@@ -84,7 +81,6 @@ class Search:
 
     def move(self, problem: Problem, local: Local, x: np.ndarray, radius: float) -> np.ndarray:
         """The master's move."""
-        self.masters += 1
         solution = master.model(problem, local.curves, local.worth(x), x, radius).solve(self.solver)
         self.mip_gap = max(self.mip_gap, solution.gap)
         return problem.read(solution.values)
@@ -126,6 +122,9 @@ class Search:
                     x, best, total = moved, value, changed
                     now[i], now[j] = less, more
         return x, best
+
+    def _cheaper(self, y: np.ndarray, x: np.ndarray) -> bool:
+        return bool(y.sum() < x.sum() - 1e-6 * self.problem.money)
 
     def _local_paths(self) -> int:
         worlds = len(self.oracle.run.worlds)

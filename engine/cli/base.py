@@ -136,6 +136,15 @@ class Options:
         elif not os.access(path if path.exists() else path.parent, os.W_OK):
             self._fault(name, f"{path} cannot be written", "name a file that you may write")
 
+    def no_parent(self, name: str, path: Path | None, scenario: str | None) -> None:
+        """A scenario file that is written may not be the one it extends, nor a parent of that one."""
+        if path is None or not path.exists():
+            return
+        from engine.scenario.load import files, reference_path
+
+        if path.resolve() in files(reference_path() if scenario is None else scenario):
+            self._fault(name, f"{path} is a scenario that the answer would extend", "name another file")
+
     def folder(self, name: str, path: Path | None) -> None:
         """A folder that can be written, or made."""
         if path is None:
@@ -181,7 +190,7 @@ def make_console(stderr: bool = False) -> Console:
     """A console of at most WIDTH columns, so that wide terminals do not tear tables apart."""
     from rich.console import Console
 
-    console = Console(stderr=stderr, highlight=False, soft_wrap=False)
+    console = Console(stderr=stderr, highlight=False, soft_wrap=False, markup=False)  # names may hold brackets
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     return console
 

@@ -22,6 +22,7 @@ from engine.cli.base import (
     stages,
     write_charts,
 )
+from engine.names import OBJECTIVES
 
 if TYPE_CHECKING:
     from engine.budget.allocation import Allocation
@@ -42,7 +43,6 @@ ThreadsOption = Annotated[
 ChartsOption = Annotated[
     Path | None, typer.Option("--charts", metavar="DIR", help="Write the charts as PNG.", show_default=False)
 ]
-OBJECTIVES = ("p_attain", "expected_revenue", "cvar_shortfall", "joint", "robust", "min_budget")
 
 
 def _common(options: Options, paths: str, worlds: str | None, seed: str, solver: str, threads: str | None) -> dict:
@@ -103,6 +103,7 @@ def optimise(
         "certify": certify,
     }
     options.file("--save", save, suffix=".toml")
+    options.no_parent("--save", save, scenario)
     options.file("--out", out, suffix=".json")
     options.folder("--charts", charts)
     options.check()

@@ -56,4 +56,9 @@ def save_allocation(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
 
 def save_frontier(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
     """Write the chart of a frontier into a folder as PNG; returns the files."""
-    return [save(frontier(dataset), Path(folder) / f"frontier_{dataset.attrs['of']}.png")]
+    return [save(frontier(dataset), Path(folder) / f"frontier_{_file_name(dataset.attrs['of'])}.png")]
+
+
+def _file_name(name: str) -> str:
+    """A name of the user's as part of a file name."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in name)

@@ -43,6 +43,7 @@ RC: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "xtick.color": "#333333",
     "ytick.color": "#333333",
+    "text.parse_math": False,  # a name may hold a dollar sign
     "legend.frameon": False,
     "legend.fontsize": 9,
     "figure.constrained_layout.use": True,

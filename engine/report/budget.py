@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from engine.budget.regret import RegretTable
     from engine.scenario.model import Scenario
 
+BLOCK = 4  # quarters side by side
 MILLION = 1e6  # of money: what prices are for
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 OBJECTIVES = {
     "p_attain": "P(attain) is highest",
-    "min_budget": "the least money gives P(attain) of {confidence:g} %",
+    "min_budget": "it is the least with P(attain) of {confidence:g} %, on the paths it was chosen on",
     "expected_revenue": "expected revenue is highest",
     "cvar_shortfall": "the shortfall of the worst years is least",
     "joint": "P(all targets at once) is highest",
@@ -132,12 +133,24 @@ def _quarters(found: Allocation, unit: Unit) -> Table:
     """Money by quarter of the lines that were split, the plan's in brackets."""
     split = found.problem.quarters
     assert split is not None
-    table = make_table(f"By quarter, {unit}", *(f"Quarter {q + 1}" for q in range(split.count)))
-    for (_, name), own in found.problem.parts().items():
-        if found.problem.items[own[0]].quarter is not None:
-            cells = [f"{unit.amount(found.x[j])} ({unit.amount(found.problem.items[j].plan)})" for j in own]
-            table.add_row(name, *cells)
+    names = [_quarter_name(found, q) for q in range(split.count)]
+    table = Table(box=None, show_header=False, padding=0)
+    for first in range(0, split.count, BLOCK):
+        block = make_table(f"By quarter, {unit}", *names[first : first + BLOCK])
+        for (_, name), own in found.problem.parts().items():
+            if found.problem.items[own[0]].quarter is not None:
+                part = own[first : first + BLOCK]
+                cells = [f"{unit.amount(found.x[j])} ({unit.amount(found.problem.items[j].plan)})" for j in part]
+                block.add_row(name, *cells)
+        table.add_row(Padding(block, (0 if first == 0 else 1, 0, 0, 0)))
     return table
+
+
+def _quarter_name(found: Allocation, quarter: int) -> str:
+    """Calendar quarter, such as 2024 Q2."""
+    year, month = int(found.scenario.plan.start[:4]), int(found.scenario.plan.start[5:7])
+    number = (month - 1) // 3 + quarter
+    return f"{year + number // 4} Q{number % 4 + 1}"
 
 
 def _certificate(found: Allocation) -> Table:
@@ -146,12 +159,12 @@ def _certificate(found: Allocation) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     table.add_row("Search", f"{_status(proof.status)}; in sample {proof.in_sample:.4f}, on {found.fresh_paths:,} fresh "
-                  f"paths in {found.worlds:,} worlds as above")  # fmt: skip
+                  f"paths in {found.worlds:,} world{'s' * (found.worlds > 1)} as above")  # fmt: skip
     table.add_row("Solver", f"{proof.solver} {proof.solver_version}, largest gap of its models {proof.mip_gap:.1g}")
     vss = f"{points(proof.vss)} points of P over the optimum of the mean-value plan"
     table.add_row("Stochastic value", vss)
     if proof.upper_bound is None:
-        table.add_row("Upper bound", "not asked for; --certify bounds what any allocation can reach (2 to 3 minutes)")
+        table.add_row("Upper bound", _no_bound(found))
     else:
         table.add_row("Upper bound", _bound_text(proof))
         table.add_row("", f"It bounds {proof.bounds_what}.")
@@ -163,11 +176,19 @@ def _certificate(found: Allocation) -> Table:
     return table
 
 
+def _no_bound(found: Allocation) -> str:
+    if found.objective not in ("p_attain", "joint", "min_budget"):
+        return "there is none for this objective"
+    if found.timing["certify_s"] > 1.0:
+        return "the samples could not be solved in time"
+    return "not asked for; --certify bounds what any allocation can reach (2 to 3 minutes)"
+
+
 def _bound_text(proof: Certificate) -> str:
     bound = proof.upper_bound
     assert bound is not None and proof.gap is not None and proof.gap_high is not None
     return (
-        f"P {bound['value']:.4f} (95 %: {bound['lo']:.4f} to {bound['hi']:.4f}, at the worlds drawn): gap "
+        f"P {bound['value']:.4f} (95 %: {bound['lo']:.4f} to {bound['hi']:.4f}, sampling): gap "
         f"{100 * proof.gap:.2f} points, at most {100 * proof.gap_high:.2f} with 95 % confidence, from "
         f"{proof.replications} samples, {proof.proved} solved to the end"
     )
@@ -186,6 +207,11 @@ def _remarks(found: Allocation) -> RenderableType:
     return Padding(Text(text, style="dim"), (1, 0, 0, 0))
 
 
+def scenario_splits(scenario: Scenario) -> bool:
+    """Whether money may move between quarters, which only `attain optimise` does."""
+    return scenario.optimise.phasing == "quarters"
+
+
 def frontier_parts(found: Frontier) -> list[RenderableType]:
     """P(attain) by money."""
     unit = _unit(found.scenario)
@@ -200,7 +226,13 @@ def frontier_parts(found: Frontier) -> list[RenderableType]:
             f"{unit.amount(point.money)}{mark}", f"{point.p.value:.4f}", error_text(point.p.se_sampling),
             error_text(point.p.se), f"{point.p.lo:.2f} to {point.p.hi:.2f}", change,
         )  # fmt: skip
-    note = Text(f"Each judged on the same {found.paths:,} fresh paths; differences are paired.", style="dim")
+    text = f"Each judged on the same {found.paths:,} fresh paths; differences are paired."
+    if scenario_splits(found.scenario):
+        text += " Lines keep the plan's phasing here."
+    if found.skipped:
+        amounts = ", ".join(unit.amount(money) for money in found.skipped)
+        text += f" Left out, since no allocation keeps to the constraints: {amounts}."
+    note = Text(text, style="dim")
     return [head, Padding(table, (1, 0, 1, 0)), note]
 
 
@@ -210,6 +242,8 @@ def regret_parts(found: RegretTable) -> list[RenderableType]:
     names = list(found.cells)
     table = make_table("Scenario", *names)
     table.columns[0].no_wrap = True
+    table.columns[0].max_width = 24
+    table.columns[0].overflow = "ellipsis"
     for column in table.columns[1:]:
         column.no_wrap = False
     for j, scenario in enumerate(found.scenarios):
@@ -221,13 +255,13 @@ def regret_parts(found: RegretTable) -> list[RenderableType]:
             elif name == names[-1]:
                 cells.append(with_error(cell.p.value, cell.p.se, most=3))
             else:
-                cells.append(with_error(100 * cell.regret.value, 100 * cell.regret.se, most=2))
+                cells.append(with_error(100 * cell.regret.value, 100 * cell.regret.se, most=2).replace("-", MINUS))
         table.add_row(scenario, *cells)
     table.add_section()
     worst = [found.worst(name) for name in names[:-1]]
     table.add_row("worst", *(DASH if w is None else f"{100 * w:.2f}" for w in worst), "")
     note = Text(
-        "Last column: P(attain) of that optimum. A dash: the scenario has other lines, or not the money. "
+        "Last column: P(attain) of that optimum. A dash: the scenario does not allow it, or has other lines. "
         f"{found.paths:,} fresh paths, differences paired.",
         style="dim",
     )

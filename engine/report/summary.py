@@ -211,16 +211,18 @@ def errors_text(figures: Figures) -> str:
 
 def packed(label: str, items: Sequence[str], width: int = 100) -> RenderableType:
     """A label and its items, no item torn apart at the end of a line."""
-    lines, length = [f"[bold]{label}[/bold]"], len(label)
+    lines, length = [label], len(label)
     for j, item in enumerate(items):
-        text = item + (";" if j + 1 < len(items) else "")
-        if length + 1 + len(text) > width:
-            lines.append(f"  {text}")
-            length = 2 + len(text)
+        word = item + (";" if j + 1 < len(items) else "")
+        if length + 1 + len(word) > width:
+            lines.append(f"  {word}")
+            length = 2 + len(word)
         else:
-            lines[-1] += f" {text}"
-            length += 1 + len(text)
-    return Text.from_markup("\n".join(lines))
+            lines[-1] += f" {word}"
+            length += 1 + len(word)
+    text = Text("\n".join(lines))
+    text.stylize("bold", 0, len(label))
+    return text
 
 
 def beside(left: Sequence[Table], right: Sequence[Table]) -> RenderableType:

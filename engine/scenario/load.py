@@ -56,6 +56,20 @@ def load(path: str | Path, set: Sequence[str] = ()) -> Scenario:
     return _finish(_chain(path, []), path.name, set)
 
 
+def files(path: str | Path) -> list[Path]:
+    """A scenario file and all its parents, nearest first, as far as they can be read."""
+    found: list[Path] = []
+    here: Path | None = Path(path)
+    while here is not None and _real(here) not in found and len(found) < MOST_FILES:
+        found.append(_real(here))
+        try:
+            extends = _toml(_read(here), here.name).get("extends")
+        except ScenarioError:
+            break
+        here = here.parent / extends if isinstance(extends, str) and extends else None
+    return found
+
+
 def parse(text: str, file: str = "scenario.toml", folder: str | Path = ".", set: Sequence[str] = ()) -> Scenario:
     """As `load`, from text; parents and samples are looked for in `folder`.
 
