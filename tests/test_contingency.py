@@ -190,7 +190,9 @@ def test_the_command(tmp_path) -> None:
     assert set(found["funds"]["reserve"]) >= {"current", "confidence", "levels", "expected_unspent"}
     assert set(found["funds"]["reserve"]["levels"]["0.8"]) == {"fund", "lo", "hi", "world_lo", "world_hi"}
     assert len(found["release"]) == 12 and found["split"]["euler"].keys() == {"strike"}
-    text = runner.invoke(app, ["contingency", str(file), "--paths", "4000"], catch_exceptions=False).stdout
+    arguments = ["contingency", str(file), "--paths", "4000", "--charts", str(tmp_path / "charts")]
+    text = runner.invoke(app, arguments, catch_exceptions=False).stdout
+    assert sorted(chart.name for chart in (tmp_path / "charts").iterdir()) == ["drawdown.png", "fund.png"]
     assert "P(it suffices)" in text and max(map(len, text.splitlines())) <= 100
 
 

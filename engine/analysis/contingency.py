@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,9 +16,13 @@ from engine.errors import SimulationError
 from engine.scenario.model import Scenario
 from engine.simulation import Replay
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 INTERVAL = 0.9  # of order statistics
 EARLY = 0.1  # of the years in which a fund is used up: the month by which the earliest of them are
+FAN = (0.05, 0.25, 0.5, 0.75, 0.95)
 CURVE = 21  # fund levels at which P(attain) is looked at
 REVIEWS = "reviews"  # what no risk asks for: the corrective money of the reviews
 _TOLERANCE = 1e-9  # of the target: needs up to so much above a fund count as met
@@ -254,6 +258,38 @@ class Contingency:
     release: list[Release]
     release_covers: Chance
     released_from: float
+
+    @property
+    def curve_dataset(self) -> xr.Dataset:
+        """P(suffices), P(attain) and P(both) by the size of the fund, for the chart."""
+        import xarray as xr
+
+        columns = {}
+        for name in ("suffices", "attains", "both"):
+            chances = [getattr(point, name) for point in self.curve]
+            columns[name] = ("fund", np.array([p.value for p in chances]), {"units": "1"})
+            columns[f"{name}_se"] = ("fund", np.array([p.se for p in chances]), {"units": "1"})
+        return xr.Dataset(columns, {"fund": [point.fund for point in self.curve]}, self._about)
+
+    @property
+    def drawn_dataset(self) -> xr.Dataset:
+        """Quantiles of what has been asked of the fund by the end of each month, for the chart."""
+        import xarray as xr
+
+        drawn = self.needs.months_of(self.fund)
+        values = np.quantile(drawn.reshape(drawn.shape[0], -1), FAN, axis=1)
+        described = {"units": self.scenario.plan.currency, "long_name": "asked of the fund so far"}
+        return xr.Dataset(
+            {"drawn": (("quantile", "month"), values, described)},
+            {"quantile": list(FAN), "month": simulation.months(self.scenario)}, self._about,
+        )  # fmt: skip
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        return {
+            "name": self.fund, "current": self.needs.held(self.fund), "currency": self.scenario.plan.currency,
+            "scenario": self.scenario.plan.name or self.scenario.file,
+        }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers, money in the plan's currency."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from engine.cli.base import (
     print_json,
     print_parts,
     progress,
+    write_charts,
 )
 
 
@@ -39,6 +41,9 @@ def contingency(
     threads: Annotated[
         str | None, typer.Option(metavar="N", help="Threads; all cores where not given.", show_default=False)
     ] = None,
+    charts: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the charts as PNG.", show_default=False)
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """How much the funds need, with which confidence, when, for which risks, and how it may be given back."""
@@ -48,6 +53,7 @@ def contingency(
     the_seed = options.whole("--seed", seed, low=0, high=MAX_SEED)
     n_threads = options.whole("--threads", threads, low=1)
     sure = options.number("--confidence", confidence, above=0.0, below=1.0)
+    options.folder("--charts", charts)
     options.check()
     assert n_paths is not None and the_seed is not None and sure is not None
     plan = load(scenario, changes)
@@ -59,6 +65,10 @@ def contingency(
             plan, fund=fund, confidence=sure, paths=n_paths, worlds=n_worlds, seed=the_seed, threads=n_threads,
             progress=report, announce=announce_compile,
         )  # fmt: skip
+    if charts is not None:
+        from engine.plots import save_contingency
+
+        write_charts(lambda folder: save_contingency(found.curve_dataset, found.drawn_dataset, folder), charts)
     if as_json:
         print_json(found.to_json())
     else:

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.plots.allocation import allocation
+from engine.plots.drawdown import drawdown
 from engine.plots.fan import fan
 from engine.plots.frontier import frontier
+from engine.plots.fundcurve import fundcurve
 from engine.plots.prices import prices
 from engine.plots.responses import responses
 from engine.plots.scurve import scurve
@@ -20,13 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "allocation",
+    "drawdown",
     "fan",
     "frontier",
+    "fundcurve",
     "prices",
     "responses",
     "scurve",
     "save",
     "save_allocation",
+    "save_contingency",
     "save_forecast",
     "save_frontier",
 ]
@@ -52,6 +57,12 @@ def save_allocation(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
     """Write every chart of an allocation into a folder as PNG; returns the files."""
     charts = {"allocation": allocation, "prices": prices, "responses": responses}
     return [save(draw(dataset), Path(folder) / f"{name}.png") for name, draw in charts.items()]
+
+
+def save_contingency(curve: xr.Dataset, drawn: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write every chart of a contingency study into a folder as PNG; returns the files."""
+    charts = {"fund": fundcurve(curve), "drawdown": drawdown(drawn)}
+    return [save(ax, Path(folder) / f"{name}.png") for name, ax in charts.items()]
 
 
 def save_frontier(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
