@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -327,81 +327,6 @@ def simulate(
         column = chunk.start * run.paths_per_world + chunk.path
         fill(run, chunk, plan, column, run.paths_per_world, out)
     return to_dataset(run, out, detail)
-
-
-class Replay:
-    """The same paths of the same worlds again and again, under other amounts of lines and funds.
-
-    Parameters
-    ----------
-    run : Run
-        Random paths; a Sobol' run cannot be replayed.
-    detail : collection of {"targets"}, optional
-        Also keep what each target measures.
-    """
-
-    def __init__(self, run: Run, detail: Collection[str] = ()) -> None:
-        assert run.scrambles == 1
-        self.run = run
-        self._detail = tuple(detail)
-        value, _ = arrays.result_rows(run.scenario, self._detail)
-        measures = range(value.target_value, value.target_value + (1 + len(run.scenario.targets)))
-        self._kept = np.array([value.revenue] if "targets" not in self._detail else list(measures))
-        self._plan = arrays.build(run.worlds, self._detail)
-        self._buffer: layout.Outputs | None = None
-        self.done = 0
-        """Paths simulated so far."""
-
-    def sample(self, amounts: Mapping[str, float], paths: int | None = None, first: int = 0) -> np.ndarray:
-        """Simulate all worlds under other amounts.
-
-        Parameters
-        ----------
-        amounts : mapping of str to float
-            Amounts by knob, such as ``lines.ads.amount``; those not named are as in the scenario. [CNY]
-        paths : int, optional
-            Paths of each world; by default all of the run.
-        first : int, optional
-            The first of them.
-
-        Returns
-        -------
-        ndarray, shape (1, worlds, paths) or (targets, worlds, paths)
-            Revenue [CNY]; or what each target measures, revenue first.
-        """
-        worlds = self.run.worlds
-        count = len(worlds)
-        plan = arrays.revise(self._plan, worlds.changed(amounts))
-        wanted = self.run.paths_per_world if paths is None else paths
-        step = max(1, CHUNK_PATHS // count)
-        found = np.empty((self._kept.size, count, wanted))
-        for start in range(0, wanted, step):
-            n = min(step, wanted - start)
-            out = self._outputs(count * n)
-            fill(self.run, Chunk(0, count, first + start, n), plan, 0, n, out)
-            for j, row in enumerate(self._kept):
-                found[j, :, start : start + n] = out.values[row].reshape(count, n)
-        self.done += count * wanted
-        return found
-
-    def _outputs(self, columns: int) -> layout.Outputs:
-        if self._buffer is None or self._buffer.values.shape[1] < columns:
-            self._buffer = allocate(self.run.scenario, columns, self._detail)
-        return narrow(self._buffer, columns)
-
-
-def require_replay(run: Run, detail: Collection[str] = ()) -> None:
-    """Refuse a replay that would not fit, before it starts.
-
-    Raises
-    ------
-    SimulationError
-        With the sum and the remedy.
-    """
-    rows = 1 + len(run.scenario.targets) if "targets" in detail else 1
-    columns = max(CHUNK_PATHS, len(run.worlds))
-    needed = 3 * 8 * rows * run.n_paths + columns * bytes_per_path(run.scenario, detail)
-    require_memory(needed, f"{run.n_paths:,} paths", "ask for fewer paths")
 
 
 def narrow(buffer: layout.Outputs, columns: int) -> layout.Outputs:

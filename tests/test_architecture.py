@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "engine"
 
 # Layer: what of ours it may import, besides itself. `errors`, `names` and `store` are open to all but the kernels.
 OPEN = {"errors", "names", "store"}
-MODEL = {*OPEN, "scenario", "dataset", "simulation", "analysis", "budget"}
+MODEL = {*OPEN, "scenario", "dataset", "simulation", "replay", "analysis", "budget"}
 EVERYTHING = {*MODEL, "kernels", "batch", "control", "plots", "report", "app", "reading", "cli"}
 ALLOWED = {
     "errors": set(),
@@ -21,8 +21,16 @@ ALLOWED = {
     "scenario": {*OPEN, "kernels.layout", "kernels.variates", "kernels.philox"},
     "dataset": OPEN,
     "simulation": {*OPEN, "scenario", "kernels", "dataset"},
-    "analysis": {*OPEN, "dataset", "simulation", "scenario", "kernels"},  # sums up chunks as they are simulated
-    "budget": {*OPEN, "analysis", "simulation", "scenario", "dataset"},
+    "replay": {*OPEN, "scenario", "kernels", "simulation"},
+    "analysis": {
+        *OPEN,
+        "dataset",
+        "simulation",
+        "replay",
+        "scenario",
+        "kernels",
+    },  # sums up chunks as they are simulated
+    "budget": {*OPEN, "analysis", "simulation", "replay", "scenario", "dataset"},
     "batch": MODEL,
     "control": MODEL,
     "plots": {*OPEN, "dataset"},

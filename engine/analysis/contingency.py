@@ -13,8 +13,8 @@ from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
 from engine.analysis.needs import Needs, Progress, simulate_needs
 from engine.errors import SimulationError
+from engine.replay import Replay
 from engine.scenario.model import Scenario
-from engine.simulation import Replay
 
 if TYPE_CHECKING:
     import xarray as xr

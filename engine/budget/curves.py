@@ -37,10 +37,6 @@ class Curves:
     acts: np.ndarray
     moves: np.ndarray
 
-    def heights(self, x: np.ndarray) -> np.ndarray:
-        """Height at amounts, shape (items,)."""
-        return np.array([float(self.height_of(j, v)) for j, v in enumerate(x)])
-
     def height_of(self, j: int, amount: np.ndarray | float) -> np.ndarray:
         """Height of one item at an amount."""
         return np.interp(amount, self.at[j], self.height[j])

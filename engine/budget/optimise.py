@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine import simulation
+from engine import replay, simulation
 from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
 from engine.budget import certificate, curves, goals, mean_value, prices, problem
@@ -104,7 +104,7 @@ def prepare(
     if most is not None:
         decision, whole = (p.with_budget(max(most, decision.budget)) for p in (decision, whole))
     run = simulation.plan_run(decision.scenario, paths, worlds, seed, "random")
-    simulation.require_replay(run, goal.detail)
+    replay.require(run, goal.detail)
     compiled = simulation.compile_kernels(run, announce)
     targets = bool(goal.detail)
     shapes = curves.build(whole, targets=targets)
@@ -287,7 +287,7 @@ def _judge(
     moment = time.perf_counter()
     say("judging on fresh paths")
     run = simulation.plan_run(decision.scenario, fresh_paths, worlds, fresh_seed(seed), "random")
-    simulation.require_replay(run, goal.detail)
+    replay.require(run, goal.detail)
     fresh = Oracle(decision, setting.oracle.curves, goal, run)
     whole = setting.whole if decision.budget == setting.whole.budget else setting.whole.with_budget(decision.budget)
     rival = mean_value.mean_value_optimum(whole, setting.curves, setting.solver)

@@ -13,8 +13,9 @@ from engine.budget import curves
 from engine.budget.curves import Curves
 from engine.budget.goals import Goal
 from engine.budget.problem import Problem
+from engine.replay import Replay
 from engine.scenario import arrays
-from engine.simulation import Replay, Run
+from engine.simulation import Run
 
 STEP = 0.15  # of the range of a response: how far a line's amount is moved to see what it does
 HALVINGS = 8  # of a fund's range
