@@ -421,8 +421,13 @@ def test_a_missing_or_failing_solver_is_named(monkeypatch: pytest.MonkeyPatch) -
         raise pulp.PulpSolverError("out of order")
 
     monkeypatch.setattr(pulp.HiGHS, "actualSolve", fail)
-    with pytest.raises(AllocationError, match="the solver highs failed: out of order"):
-        best(three())
+    for work in (
+        lambda: best(three()),
+        lambda: best(three(), objective="min_budget", confidence=0.3),
+        lambda: engine.frontier(three(), points=2, paths=2_000, fresh_paths=2_000),
+    ):
+        with pytest.raises(AllocationError, match="the solver highs failed: out of order"):
+            work()
 
 
 def test_sample_average_matches_brute_force() -> None:

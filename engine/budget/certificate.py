@@ -19,10 +19,9 @@ from engine.analysis.estimates import Chance, Figure
 from engine.budget import sample_average
 from engine.budget.curves import PIECES, Curves
 from engine.budget.goals import Goal
-from engine.budget.milp import Status
+from engine.budget.milp import NoAnswer, Status
 from engine.budget.oracle import Oracle
 from engine.budget.problem import Problem
-from engine.errors import AllocationError
 from engine.simulation import plan_run
 
 REPLICATIONS = 16
@@ -75,7 +74,6 @@ def gap(
     gaps, errors, candidates, proved = [], [], [], 0
     for number in range(REPLICATIONS):
         left = seconds - (time.perf_counter() - started)
-        wanted = max(1, (REPLICATIONS if number < FEWEST else number + 1) - number)
         if left <= 0 and number >= FEWEST:
             break
         report(f"second route, sample {number + 1} of {REPLICATIONS}")
@@ -83,8 +81,8 @@ def gap(
         oracle = Oracle(problem, curves, goal, run)
         model = sample_average.build(problem, oracle.local(x, run.paths_per_world), x)
         try:
-            y, solution = model.solve(solver, max(2.0, left / wanted))
-        except AllocationError:
+            y, solution = model.solve(solver, max(2.0, left / (REPLICATIONS - number)))
+        except NoAnswer:
             continue  # no answer in its time: this sample says nothing
         proved += solution.status is Status.OPTIMAL
         gaps.append(model.share(solution.bound) - model.local.value(x))

@@ -54,7 +54,8 @@ def _corners(item: Item, at: np.ndarray, height: np.ndarray, x: float) -> np.nda
     """Where the pieces of a curve meet: at whole units where there are not too many."""
     low, high = item.low, item.high
     if item.whole and (high - low) / item.unit <= 2 * PIECES:
-        inside = np.arange(*item.units()) * item.unit
+        least, most = item.units()
+        inside = np.arange(least, most + 1) * item.unit
     else:
         # the error of straight pieces is spread evenly where their corners lie by the square root of the curvature
         bends = np.abs(np.diff(np.diff(height) / np.maximum(np.diff(at), 1e-300)))

@@ -147,7 +147,9 @@ def frontier(
             report(f"{of} of {amount:,.0f}: point {number} of {money.size}")
         try:
             x = _best(setting, decision, of, float(amount), x)
-        except AllocationError:
+        except AllocationError as error:
+            if not error.faults:
+                raise  # the solver failed, which is no matter of money
             skipped.append(float(amount))
             continue
         attained = (fresh.slack(x)[0] >= MET).astype(np.float32)

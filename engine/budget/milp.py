@@ -32,6 +32,10 @@ TOLERANCE = 1e-6  # of a bound, a constraint or a whole number, relative to the 
 GAP = 1e-6  # relative gap at which a solver may stop
 
 
+class NoAnswer(AllocationError):
+    """The time limit passed before a solver had any answer."""
+
+
 class Status(Enum):
     """How a solver ended."""
 
@@ -290,7 +294,7 @@ def _outcome(problem: pulp.LpProblem, solver: str) -> _Outcome:
         # PuLP hands HiGHS a minimum
         bound = -info.mip_dual_bound if problem.isMIP() else -info.objective_function_value
         if found is Status.TIME_LIMIT and abs(info.objective_function_value) >= 1e30:
-            raise AllocationError("the time limit passed before the solver highs had any answer; allow more time")
+            raise NoAnswer("the time limit passed before the solver highs had any answer; allow more time")
         return _Outcome(found, -info.objective_function_value, bound if abs(bound) < 1e30 else math.nan)
     if problem.status == pulp.LpStatusInfeasible:
         return _Outcome(Status.INFEASIBLE, math.nan, math.nan)

@@ -58,14 +58,14 @@ class Setting:
         """A search on the same paths, also of a decision with other bounds or another budget."""
         return Search(self.problem if changed is None else changed, self.oracle, self.solver, self.deadline)
 
-    def best(self, changed: Problem | None = None) -> tuple[Search, np.ndarray]:
+    def best(self) -> tuple[Search, np.ndarray]:
         """A search and its answer; with quarters it starts from the answer with every line in one piece."""
         start = self.problem.plan
         if self.problem.quarters is not None:
             oracle = Oracle(self.whole, self.curves, self.goal, self.oracle.run)
             first = Search(self.whole, oracle, self.solver, self.deadline)
             start = self.problem.expand(self.whole.amounts(first.climb(self.whole.plan)[0]))
-        search = self.search(changed)
+        search = self.search()
         return search, search.climb(start)[0]
 
 
@@ -233,7 +233,9 @@ def least_budget(setting: Setting, confidence: float, start: float, say: Report)
         search = setting.search(setting.problem.with_budget(money))
         try:
             x, p = search.climb(from_)
-        except AllocationError:
+        except AllocationError as error:
+            if not error.faults:
+                raise  # the solver failed
             return None  # so little money cannot keep to the constraints
         late, gap = late or search.late, max(gap, search.mip_gap)
         return search, x, p
