@@ -298,6 +298,8 @@ def _outcome(problem: pulp.LpProblem, solver: str) -> _Outcome:
         return _Outcome(found, -info.objective_function_value, bound if abs(bound) < 1e30 else math.nan)
     if problem.status == pulp.LpStatusInfeasible:
         return _Outcome(Status.INFEASIBLE, math.nan, math.nan)
+    if problem.status == pulp.LpStatusNotSolved:
+        raise NoAnswer(f"the time limit passed before the solver {solver} had any answer; allow more time")
     if problem.status != pulp.LpStatusOptimal or problem.sol_status == pulp.LpSolutionNoSolutionFound:
         raise AllocationError(f"the solver {solver} has no answer ({pulp.LpStatus[problem.status]})")
     exact = problem.sol_status == pulp.LpSolutionOptimal

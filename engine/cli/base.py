@@ -81,6 +81,25 @@ SetOption = Annotated[
         "--set", metavar="KNOB=VALUE", help="Change a knob, the value as in TOML; may be repeated.", show_default=False
     ),
 ]
+WorldsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--worlds",
+        metavar="N",
+        help="Worlds: draws of what we do not know. Default: 256, or 1 where nothing is uncertain.",
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[str, typer.Option("--seed", metavar="N", help="The same seed gives the same digits.")]
+ThreadsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--threads", metavar="N", help="Threads; all cores where not given. Never changes a digit.", show_default=False
+    ),
+]
+ChartsOption = Annotated[
+    Path | None, typer.Option("--charts", metavar="DIR", help="Write the charts as PNG.", show_default=False)
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 
 

@@ -9,11 +9,15 @@ import typer
 
 from engine.cli.base import (
     MAX_SEED,
+    ChartsOption,
     JsonOption,
     Options,
     ScenarioArgument,
     ScenarioArguments,
+    SeedOption,
     SetOption,
+    ThreadsOption,
+    WorldsOption,
     announce_compile,
     app,
     load,
@@ -28,21 +32,7 @@ if TYPE_CHECKING:
     from engine.budget.allocation import Allocation
 
 PathsOption = Annotated[str, typer.Option("--paths", metavar="N", help="Paths on which money is set out.")]
-WorldsOption = Annotated[
-    str | None,
-    typer.Option(
-        "--worlds", metavar="N", help="Worlds: draws of what we do not know. Default: 256.", show_default=False
-    ),
-]
-SeedOption = Annotated[str, typer.Option("--seed", metavar="N", help="The same seed gives the same digits.")]
 SolverOption = Annotated[str, typer.Option("--solver", metavar="highs|cbc", help="Solver of the models.")]
-ThreadsOption = Annotated[
-    str | None,
-    typer.Option("--threads", metavar="N", help="Threads; all cores where not given.", show_default=False),
-]
-ChartsOption = Annotated[
-    Path | None, typer.Option("--charts", metavar="DIR", help="Write the charts as PNG.", show_default=False)
-]
 
 
 def _common(options: Options, paths: str, worlds: str | None, seed: str, solver: str, threads: str | None) -> dict:

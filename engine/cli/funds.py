@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from engine.cli.base import (
     MAX_SEED,
+    ChartsOption,
     JsonOption,
     Options,
     ScenarioArgument,
+    SeedOption,
     SetOption,
+    ThreadsOption,
+    WorldsOption,
     announce_compile,
     app,
     load,
@@ -32,18 +35,11 @@ def contingency(
     ] = None,
     confidence: Annotated[str, typer.Option(metavar="P", help="Of the split to risks and of the release.")] = "0.8",
     paths: Annotated[str, typer.Option(metavar="N", help="Paths (simulated years) in all.")] = "200_000",
-    worlds: Annotated[
-        str | None,
-        typer.Option(metavar="N", help="Worlds: draws of what we do not know. Default: 256.", show_default=False),
-    ] = None,
-    seed: Annotated[str, typer.Option(metavar="N", help="The same seed gives the same digits.")] = "1",
+    worlds: WorldsOption = None,
+    seed: SeedOption = "1",
     changes: SetOption = None,
-    threads: Annotated[
-        str | None, typer.Option(metavar="N", help="Threads; all cores where not given.", show_default=False)
-    ] = None,
-    charts: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the charts as PNG.", show_default=False)
-    ] = None,
+    threads: ThreadsOption = None,
+    charts: ChartsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """How much the funds need, with which confidence, when, for which risks, and how it may be given back."""

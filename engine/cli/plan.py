@@ -10,11 +10,15 @@ import typer
 from engine.cli.base import (
     BAD_INPUT,
     MAX_SEED,
+    ChartsOption,
     JsonOption,
     Options,
     ScenarioArgument,
     ScenarioArguments,
+    SeedOption,
     SetOption,
+    ThreadsOption,
+    WorldsOption,
     announce_compile,
     app,
     load,
@@ -34,15 +38,8 @@ if TYPE_CHECKING:
 def run(
     scenario: ScenarioArgument = None,
     paths: Annotated[str, typer.Option(metavar="N", help="Paths (simulated years) in all.")] = "1_000_000",
-    worlds: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N",
-            help="Worlds: draws of what we do not know. Default: 256, or 1 where nothing is uncertain.",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[str, typer.Option(metavar="N", help="The same seed gives the same digits.")] = "1",
+    worlds: WorldsOption = None,
+    seed: SeedOption = "1",
     changes: SetOption = None,
     sampler: Annotated[str, typer.Option(metavar="random|sobol", help="How paths are drawn.")] = "random",
     precision: Annotated[
@@ -51,18 +48,11 @@ def run(
             metavar="SE", help="Add paths until the sampling error of P(attain) is at most this.", show_default=False
         ),
     ] = None,
-    threads: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N", help="Threads; all cores where not given. Never changes a digit.", show_default=False
-        ),
-    ] = None,
+    threads: ThreadsOption = None,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE.nc", help="Write every path's figures as NetCDF.", show_default=False)
     ] = None,
-    charts: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the charts as PNG.", show_default=False)
-    ] = None,
+    charts: ChartsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Simulate the plan and say how likely it is to be met."""
