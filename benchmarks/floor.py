@@ -47,7 +47,9 @@ def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1,
         n = min(LANES, n_paths - path)
         fill(block, row.zero, 0.0, n)
         fill(block, out, 0.0, n)
-        paths.draw_paths(number, whole, tables, at, 0, row, block, cells, mark, span, path, n, stream, given, k0, k1)
+        for p in range(n):
+            block[row.path, p] = path + p
+        paths.draw_paths(number, whole, tables, at, 0, row, block, cells, mark, span, n, stream, given, k0, k1)
         for o in range(at.risk.occurrences):
             if span[0, o] < at.control.months:
                 for drawn in (row.start, row.severity, row.duration, row.effectiveness):
@@ -56,7 +58,7 @@ def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1,
         _sum_rows(block, row.slip, at.stream.launches, out, n)
         for month in range(at.control.months):
             if month % 4 == 0:
-                paths.draw_months(number, whole, at, row, block, noise, path, n, stream, month, given, k0, k1)
+                paths.draw_months(number, whole, at, row, block, noise, n, stream, month, given, k0, k1)
                 _sum_rows(block, row.shock, 4, out, n)
                 for drawn in range(OWN + 4 * at.stream.streams):
                     if drawn not in (STATE, FACTOR):

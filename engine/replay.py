@@ -67,6 +67,29 @@ class Replay:
         self.done += count * wanted
         return found
 
+    def of_paths(self, amounts: Mapping[str, float], ends: np.ndarray, paths: np.ndarray) -> np.ndarray:
+        """Simulate some paths of each world under other amounts.
+
+        Parameters
+        ----------
+        amounts : mapping of str to float
+            As for `sample`. [CNY]
+        ends : ndarray of int64, shape (worlds,)
+            Where the paths of each world end in the list.
+        paths : ndarray of int64
+            Their numbers, world by world.
+
+        Returns
+        -------
+        ndarray, shape (1, len(paths)) or (targets, len(paths))
+            As for `sample`.
+        """
+        plan = arrays.revise(self._plan, self.run.worlds.changed(amounts))
+        out = self._outputs(paths.size)
+        simulation.fill_chosen(self.run, plan, ends, paths, np.full(paths.size, simulation.ALL_RISKS), out)
+        self.done += paths.size
+        return out.values[self._kept]
+
     def _outputs(self, columns: int) -> layout.Outputs:
         if self._buffer is None or self._buffer.values.shape[1] < columns:
             self._buffer = simulation.allocate(self.run.scenario, columns, self._detail)

@@ -28,6 +28,7 @@ SCRAMBLES = 8  # independent scrambles of a Sobol' run, for its standard errors
 SAMPLERS = ("random", "sobol")
 DETAILS = ("streams", "funds", "targets")
 CHUNK_PATHS = 131_072
+ALL_RISKS = 2**52 - 1  # as a whole number whose bits say which risks act
 _GIB = 2**30
 
 
@@ -185,6 +186,13 @@ def fill(run: Run, chunk: Chunk, plan: layout.PlanArrays, column: int, stride: i
     if run.scrambles > 1:
         given = _sobol(run, chunk)
     horizon.simulate_paths(plan, chunk.path, chunk.n_paths, column, stride, *key(run.seed), given, out)
+
+
+def fill_chosen(
+    run: Run, plan: layout.PlanArrays, ends: np.ndarray, paths: np.ndarray, acting: np.ndarray, out: layout.Outputs
+) -> None:  # fmt: skip
+    """Simulate chosen paths of every world, each with the risks that are to act: see `horizon.simulate_chosen`."""
+    horizon.simulate_chosen(plan, ends, paths, acting, *key(run.seed), out)
 
 
 def outputs(

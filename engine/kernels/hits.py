@@ -357,7 +357,43 @@ def attribute_risk(whole, at, row, block, r, loss, n):
 
 
 @step
-def attribute_risks(whole, at, row, value, block, mark, marks, n):
+def _per_open(block, hit, uncapped, per_hit, per_gain, signed, out, n):
+    """Loss per unit of what an occurrence adds to the hit of a class, before the cap."""
+    for p in range(n):
+        whole, capped = block[uncapped, p], block[hit, p]
+        value = block[per_gain if signed and capped < 0.0 else per_hit, p]
+        block[out, p] = value * capped / whole if whole != 0.0 else 0.0
+
+
+@step
+def _add_occurrence(block, exposure, severity, open_row, per_open, loss, n):
+    """loss += min(1, exposure S) (o - a m oR) times the loss per unit of it"""
+    for p in range(n):
+        depth = exposure * block[severity, p]
+        block[loss, p] += (depth if depth < 1.0 else 1.0) * block[open_row, p] * block[per_open, p]
+
+
+@step
+def attribute_occurrences(number, whole, at, row, block, mark, marks, r, losses, n):
+    """Split this month's loss by a risk over its occurrences, by what each adds to the hits."""
+    uncapped, per_open = row.work, row.work + 1
+    first, last = whole[at.first + r], whole[at.first + r + 1]
+    for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
+        exposure, u = number[at.exposure + c], whole[at.class_group + c]
+        per_hit = group_row(whole, at, u, row.lost_base, row.group_lost)
+        per_gain = group_row(whole, at, u, row.gain_base, row.group_gain)
+        fill(block, uncapped, 0.0, n)
+        for o in range(first, last):
+            if mark[marks.open + o]:
+                add_class_hit(block, exposure, row.severity + o, row.open + o, uncapped, n)
+        _per_open(block, row.hit + c, uncapped, per_hit, per_gain, mark[marks.signed + r] == 1, per_open, n)
+        for o in range(first, last):
+            if mark[marks.open + o]:
+                _add_occurrence(block, exposure, row.severity + o, row.open + o, per_open, losses + o, n)
+
+
+@step
+def attribute_risks(number, whole, at, row, value, block, mark, marks, n):
     """Losses by risk: the hit of a class times the sum over its profiles of Y0 lost per unit of hit."""
     signed = False
     for r in range(at.risks):
@@ -371,6 +407,8 @@ def attribute_risks(whole, at, row, value, block, mark, marks, n):
     for r in range(at.risks):
         if mark[marks.risk_live + r] == 0:
             continue
+        if value.occurrences_kept and whole[at.first + r + 1] - whole[at.first + r] > 1:
+            attribute_occurrences(number, whole, at, row, block, mark, marks, r, value.occurrence_loss, n)
         if mark[marks.signed + r] == 0:
             attribute_risk(whole, at, row, block, r, value.loss + r, n)
             continue
@@ -455,5 +493,5 @@ def sell(number, whole, at, margins, row, value, block, mark, marks, n):
             kept = row.kept + g if hit else row.one
             earn(block, row.y0 + i, kept, row.y + i, number[margins + i], eroded, row.work, row.margin + i, n)
     if any_hit:
-        attribute_risks(whole, at, row, value, block, mark, marks, n)
+        attribute_risks(number, whole, at, row, value, block, mark, marks, n)
         defer_losses(number, whole, at, row, block, mark, marks, n)

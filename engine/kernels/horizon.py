@@ -149,15 +149,14 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
 
 
 @step
-def simulate_block(number, whole, tables, at, world, stream, block, noise, cells, mark, span, path, n, given, k0, k1):
-    """Simulate n <= LANES paths of one world; their results are then the first rows of the block."""
-    _reset(number, at, block, noise, mark, n)
+def simulate_block(number, whole, tables, at, world, stream, block, noise, cells, mark, span, n, given, k0, k1):
+    """Simulate the n <= LANES paths whose numbers stand in the block; their results are then its first rows."""
     targets.start(whole, at.target, block, at.row.tally, n)
-    draw_paths(number, whole, tables, at, world, at.row, block, cells, mark, span, path, n, stream, given, k0, k1)
+    draw_paths(number, whole, tables, at, world, at.row, block, cells, mark, span, n, stream, given, k0, k1)
     planned = 0.0
     for month in range(at.control.months):
         if month % 4 == 0:
-            draw_months(number, whole, at, at.row, block, noise, path, n, stream, month, given, k0, k1)
+            draw_months(number, whole, at, at.row, block, noise, n, stream, month, given, k0, k1)
         _simulate_month(number, whole, at, block, noise, mark, span, month, n)
         planned += number[at.control.plan + month]
         _review(number, whole, at, block, mark, month, planned, n)
@@ -177,6 +176,18 @@ def _store(block, column, n, values, flags):
             flags[j, column + p] = np.int8(block[values.shape[0] + j, p])
 
 
+_PATH, _SOURCE, _COLUMN, _COUNT = range(1, 5)  # columns of the table of blocks, after the world
+
+
+def _blocks(worlds, firsts, counts, sources, columns):
+    """Table of blocks: of each run of `counts` paths of a world, as many blocks of at most LANES paths as it takes."""
+    blocks = -(-counts // LANES)
+    run = np.repeat(np.arange(counts.size), blocks)
+    start = (np.arange(run.size) - np.repeat(np.cumsum(blocks) - blocks, blocks)) * LANES
+    table = (worlds[run], firsts[run] + start, sources[run] + start, columns[run] + start)
+    return np.stack([*table, np.minimum(LANES, counts[run] - start)], axis=1).astype(np.int64)
+
+
 def simulate_paths(plan, path, n_paths, column, stride, k0, k1, given, out):
     """Simulate the paths path..path+n_paths-1 of every world of `plan` into `out`.
 
@@ -193,34 +204,78 @@ def simulate_paths(plan, path, n_paths, column, stride, k0, k1, given, out):
         Uniforms that take the place of the path-level drivers' own.
     out : Outputs
     """
-    blocks = (n_paths + LANES - 1) // LANES
+    worlds = np.arange(plan.streams.size)
+    every = np.full(worlds.size, n_paths)
+    blocks = _blocks(worlds, np.full(worlds.size, path), every, worlds * n_paths, column + worlds * stride)
+    none = np.empty(0, np.int64)
+    _share_out(plan, blocks, none, none, k0, k1, given, out)
+
+
+def simulate_chosen(plan, ends, paths, acting, k0, k1, out):
+    """Simulate chosen paths, each with the risks that are to act; path j of the list goes to the column j.
+
+    A path's draws are those that it has in any run: a risk that is switched off does not strike, and that is all.
+
+    Parameters
+    ----------
+    plan : PlanArrays
+    ends : ndarray of int64, shape (worlds,)
+        Where the paths of each world end in the list.
+    paths : ndarray of int64
+        Numbers of paths, world by world; a number may come more than once.
+    acting : ndarray of int64
+        For each of them a whole number whose bit r says whether risk r acts; below 2**52.
+    k0, k1 : uint64
+        Low and high half of the seed.
+    out : Outputs
+    """
+    starts = np.concatenate([[0], ends[:-1]])
+    blocks = _blocks(np.arange(ends.size), np.zeros(ends.size, np.int64), ends - starts, starts, starts)
+    _share_out(plan, blocks, paths, acting, k0, k1, np.empty((0, 0)), out)
+
+
+def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
     arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, plan.layout)
     share_out(
         lambda first, last: simulate_blocks(
-            first, last, *arrays, path, n_paths, column, stride, k0, k1, given, out.values, out.flags
+            blocks[first:last], *arrays, paths, acting, k0, k1, given, out.values, out.flags
         ),
-        plan.streams.size * blocks,
+        len(blocks),
     )
 
 
+@step
+def _enter(block, at, mark, path, source, n, paths, acting):
+    """Put the numbers of the paths in their row, and which risks act on each where that is chosen."""
+    for p in range(n):
+        block[at.row.path, p] = path + p
+    if paths.size > 0:
+        for p in range(n):
+            block[at.row.path, p] = paths[source + p]
+        for p in range(n):
+            block[at.row.acting, p] = acting[source + p]
+        mark[at.mark.chosen] = 1
+
+
 @compiled
-def simulate_blocks(
-    first, last, numbers, whole, tables, streams, at, path, n_paths, column, stride, k0, k1, given, values, flags
-):  # fmt: skip
-    """Simulate the blocks first..last-1 of worlds x blocks, one after the other in the same rows."""
+def simulate_blocks(blocks, numbers, whole, tables, streams, at, paths, acting, k0, k1, given, values, flags):
+    """Simulate a table of blocks, one after the other in the same rows.
+
+    A row of the table: the world, its first path, its first place in `paths` and `given`, its first column, the number
+    of paths. Without `paths` they follow one another from the first.
+    """
     block = np.empty((at.row.size, LANES))
     noise = np.empty((demand.OWN + 4 * at.stream.streams, LANES), np.float32)
     cells = np.empty(LANES, np.int64)
     mark = np.zeros(at.mark.size, np.int64)
     span = np.empty((2, at.risk.occurrences))
-    blocks = (n_paths + LANES - 1) // LANES
-    for job in range(first, last):
-        world = job // blocks
-        start = (job % blocks) * LANES
-        n = min(LANES, n_paths - start)
-        place = world * n_paths + start
+    for job in range(blocks.shape[0]):
+        world, n, source = blocks[job, 0], blocks[job, _COUNT], blocks[job, _SOURCE]
+        number = numbers[world if numbers.shape[0] > 1 else 0]
+        _reset(number, at, block, noise, mark, n)
+        _enter(block, at, mark, blocks[job, _PATH], source, n, paths, acting)
         simulate_block(
-            numbers[world if numbers.shape[0] > 1 else 0], whole, tables, at, world, streams[world], block, noise,
-            cells, mark, span, path + start, n, given[:, place : place + n], k0, k1,
+            number, whole, tables, at, world, streams[world], block, noise, cells, mark, span, n,
+            given[:, source : source + n], k0, k1,
         )  # fmt: skip
-        _store(block, column + world * stride + start, n, values, flags)
+        _store(block, blocks[job, _COLUMN], n, values, flags)

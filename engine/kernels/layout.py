@@ -213,10 +213,12 @@ class ValueAt(NamedTuple):
     stream_months: int  # t x i where asked for
     fund_months: int  # t x f where asked for
     target_value: int  # q where asked for: what each target measures
+    occurrence_loss: int  # k where asked for: of risks that may strike more than once
     size: int
     streams_kept: int  # 1 where stream_months is asked for
     funds_kept: int
     targets_kept: int
+    occurrences_kept: int
 
 
 class FlagAt(NamedTuple):
@@ -232,6 +234,8 @@ class FlagAt(NamedTuple):
 class RowAt(NamedTuple):
     """Scratch rows of a block (r)."""
 
+    path: int  # number of the path
+    acting: int  # whole number whose bits say which risks act, where that is chosen path by path
     uniform: int  # 4
     work: int  # 8
     start: int  # k
@@ -300,6 +304,7 @@ class MarkAt(NamedTuple):
     gainless: int  # g: no row of gains this month
     backlog_live: int
     line_live: int  # b + 1
+    chosen: int  # 1 where the row `acting` counts
     size: int
 
 

@@ -63,13 +63,18 @@ def uniform(word):
     return (np.uint64(word | TWO_52_BITS).view(np.float64) - (TWO_52 - 0.5)) * 2.0**-32
 
 
+@lane
+def whole_bits(x):
+    """Bits of a whole number below 2**32 that a float64 holds; by the way of `uniform`, backwards."""
+    return np.float64(x + TWO_52).view(np.uint64) & MASK
+
+
 @compiled
-def uniforms(block, row, first, n, stream, driver, index, k0, k1):
-    """Fill four rows of a block with the uniforms of slots 0..3 for the paths first..first+n-1."""
-    start = np.uint64(first)
+def uniforms(block, row, path, n, stream, driver, index, k0, k1):
+    """Fill four rows of a block with the uniforms of slots 0..3 for the paths whose numbers stand in the row `path`."""
     c1, c2, c3 = np.uint64(stream), np.uint64(driver), np.uint64(index)
     for p in range(n):
-        w0, w1, w2, w3 = words(start + np.uint64(p), c1, c2, c3, k0, k1)
+        w0, w1, w2, w3 = words(whole_bits(block[path, p]), c1, c2, c3, k0, k1)
         block[row, p] = uniform(w0)
         block[row + 1, p] = uniform(w1)
         block[row + 2, p] = uniform(w2)

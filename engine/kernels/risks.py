@@ -1,6 +1,9 @@
 """Risks: occurrences, and what is open of them in a month (model 3.4)."""
 
+import numpy as np
+
 from engine.kernels.jit import lane, step
+from engine.kernels.philox import TWO_52
 from engine.kernels.rows import largest, smallest
 from engine.kernels.variates import exp, log, quantile_row
 
@@ -33,6 +36,14 @@ def start_by_rate(block, start, previous, rate, end, n):
         block[previous, p] = block[start, p]
     for p in range(n):
         block[start, p] = block[start, p] if block[start, p] < end else NEVER
+
+
+@step
+def switch_off(block, start, acting, r, n):
+    """No start of risk r where its bit is not set in the whole number of the row `acting`: nothing else changes."""
+    for p in range(n):
+        bits = np.float64(block[acting, p] + TWO_52).view(np.uint64)
+        block[start, p] = block[start, p] if (bits >> np.uint64(r)) & np.uint64(1) else NEVER
 
 
 @step

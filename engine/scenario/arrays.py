@@ -437,10 +437,14 @@ def _draws(build: Builder) -> layout.DrawAt:
 
 
 def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layout.ValueAt, layout.FlagAt]:
-    """Rows of a path's results; `detail` adds the months of each stream or fund, or what each target measures."""
+    """Rows of a path's results; `detail` adds to them.
+
+    streams, funds: the months of each; targets: what each measures; occurrences: the loss by each occurrence of the
+    risks that may strike more than once, before what comes back.
+    """
     months, streams = scenario.plan.months, len(scenario.streams)
     risks, funds = len(scenario.risks), len(scenario.funds)
-    kept = {f"{name}_kept": int(name in detail) for name in ("streams", "funds", "targets")}
+    kept = {f"{name}_kept": int(name in detail) for name in ("streams", "funds", "targets", "occurrences")}
     sizes = {
         "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1,
         "monthly_revenue": months, "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds,
@@ -449,6 +453,7 @@ def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layou
         "corrective": len(scenario.lines) + 1, "stream_months": months * streams * kept["streams_kept"],
         "fund_months": months * funds * kept["funds_kept"],
         "target_value": (len(scenario.targets) + 1) * kept["targets_kept"],
+        "occurrence_loss": sum(events(scenario, name) for name in scenario.risks) * kept["occurrences_kept"],
     }  # fmt: skip
     flags = {
         "status": months, "fund_exhausted": funds, "acted": len(scenario.review.levels),
@@ -462,8 +467,9 @@ def _scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkA
     k, r, c, f, i, b = risk.occurrences, risk.risks, risk.classes, control.funds, stream.streams, line.lines
     members, sets, g = at["copula"].members, target.sets, risk.profiles
     rows = {
-        "uniform": 4, "work": 8, "start": k, "end": k, "severity": k, "duration": k, "effectiveness": k, "respond": k,
-        "previous": r, "open": k, "answered": k, "height": k, "height_answered": k, "inverse": k, "hit": c,
+        "path": 1, "acting": 1, "uniform": 4, "work": 8, "start": k, "end": k, "severity": k, "duration": k,
+        "effectiveness": k, "respond": k, "previous": r, "open": k, "answered": k, "height": k, "height_answered": k,
+        "inverse": k, "hit": c,
         "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
         "zero": 1, "one": 1, "base": g, "group_base": risk.groups, "group_lost": risk.groups,
         "group_gain": risk.groups, "kept": g, "share": g, "lost_base": g, "gain_base": g, "linked": members,
@@ -473,7 +479,10 @@ def _scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkA
         "client_uniform": 8 * stream.clients, "set_revenue": sets, "set_margin": sets, "set_before": sets,
         "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
     }  # fmt: skip
-    marks = {"risk_live": r, "signed": r, "open": k, "gainless": g, "backlog_live": risk.backlogs, "line_live": b + 1}
+    marks = {
+        "risk_live": r, "signed": r, "open": k, "gainless": g, "backlog_live": risk.backlogs, "line_live": b + 1,
+        "chosen": 1,
+    }  # fmt: skip
     return layout.consecutive(layout.RowAt, rows, start), layout.consecutive(layout.MarkAt, marks)
 
 

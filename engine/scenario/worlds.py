@@ -103,8 +103,9 @@ def design(scenario: Scenario, values: Mapping[str, np.ndarray], stream: int = 0
 
 
 def _world_uniforms(name: str, count: int, seed: int) -> np.ndarray:
-    out = np.empty((4, count))
-    uniforms(out, 0, 0, count, WORLD_STREAM, drivers.number(name), 0, *key(seed))
+    out = np.empty((5, count))
+    out[4] = np.arange(count)
+    uniforms(out, 0, 4, count, WORLD_STREAM, drivers.number(name), 0, *key(seed))
     return out[0]
 
 
