@@ -181,10 +181,36 @@ def sum_bases(whole, at, row, block, n):
 
 
 @step
-def respond(number, whole, at, row, funds, value, exhausted, block, mark, marks, span, month, n):
+def expose(number, whole, at, row, block, mark, marks, span, struck, exposed, month, n):
+    """Sales of the exposed streams while a risk is active, and whether it is, or still does something, at some time."""
+    active, reached = row.work, row.work + 1
+    for r in range(at.risks):
+        if mark[marks.risk_live + r] == 0:
+            continue
+        fill(block, active, 0.0, n)
+        fill(block, reached, -NEVER, n)
+        for o in range(whole[at.first + r], whole[at.first + r + 1]):
+            if span[0, o] >= NEVER:
+                break
+            cover_intervals(block, row.start + o, row.end + o, reached, active, float(month), n)
+            if mark[marks.open + o]:
+                for p in range(n):
+                    block[struck + r, p] = 1.0 if block[row.open + o, p] > 0.0 else block[struck + r, p]
+        for p in range(n):
+            block[struck + r, p] = 1.0 if block[active, p] > 0.0 else block[struck + r, p]
+        for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
+            if number[at.exposure + c] > 0.0:
+                base = group_row(whole, at, whole[at.class_group + c], row.base, row.group_base)
+                add_product(block, exposed + r, active, base, n)
+
+
+@step
+def respond(number, whole, at, row, funds, value, exhausted, struck, block, mark, marks, span, month, n):
     """Needs of the responses, what the funds cover of them, and the hits that are left."""
     sum_bases(whole, at, row, block, n)
     sum_groups(whole, at, row, block, row.base, row.group_base, n)
+    if value.risks_kept:
+        expose(number, whole, at, row, block, mark, marks, span, struck, value.exposed, month, n)
     for f in range(funds):
         fill(block, row.fund_need + f, 0.0, n)
     for r in range(at.risks):

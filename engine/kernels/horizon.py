@@ -138,8 +138,10 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
         demand.advance(number, at.demand, block, row.state, row.shock + month % 4, month, n)
     demand.apply_noise(number, at.stream, at.demand, row, block, noise, month % 4, n)
     risks.open_month(number, whole, at.risk, row, block, mark, marks, span, month, n)
-    exhausted = value.size + at.flag.fund_exhausted
-    hits.respond(number, whole, at.risk, row, at.control.funds, value, exhausted, block, mark, marks, span, month, n)
+    exhausted, struck = value.size + at.flag.fund_exhausted, value.size + at.flag.struck
+    hits.respond(
+        number, whole, at.risk, row, at.control.funds, value, exhausted, struck, block, mark, marks, span, month, n
+    )
     hits.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
     hits.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
     customers.turn_over(

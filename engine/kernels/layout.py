@@ -214,11 +214,13 @@ class ValueAt(NamedTuple):
     fund_months: int  # t x f where asked for
     target_value: int  # q where asked for: what each target measures
     occurrence_loss: int  # k where asked for: of risks that may strike more than once
+    exposed: int  # r where asked for: Y0 of the exposed streams while an occurrence is active
     size: int
     streams_kept: int  # 1 where stream_months is asked for
     funds_kept: int
     targets_kept: int
     occurrences_kept: int
+    risks_kept: int
 
 
 class FlagAt(NamedTuple):
@@ -228,6 +230,7 @@ class FlagAt(NamedTuple):
     fund_exhausted: int  # f
     acted: int  # v
     target_met: int  # q
+    struck: int  # r where `exposed` is asked for: an occurrence is active at some time
     size: int
 
 

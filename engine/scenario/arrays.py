@@ -440,11 +440,11 @@ def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layou
     """Rows of a path's results; `detail` adds to them.
 
     streams, funds: the months of each; targets: what each measures; occurrences: the loss by each occurrence of the
-    risks that may strike more than once, before what comes back.
+    risks that may strike more than once, before what comes back; risks: which strike, and the sales exposed to them.
     """
     months, streams = scenario.plan.months, len(scenario.streams)
     risks, funds = len(scenario.risks), len(scenario.funds)
-    kept = {f"{name}_kept": int(name in detail) for name in ("streams", "funds", "targets", "occurrences")}
+    kept = {f"{name}_kept": int(name in detail) for name in ("streams", "funds", "targets", "occurrences", "risks")}
     sizes = {
         "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1,
         "monthly_revenue": months, "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds,
@@ -454,10 +454,11 @@ def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layou
         "fund_months": months * funds * kept["funds_kept"],
         "target_value": (len(scenario.targets) + 1) * kept["targets_kept"],
         "occurrence_loss": sum(events(scenario, name) for name in scenario.risks) * kept["occurrences_kept"],
+        "exposed": risks * kept["risks_kept"],
     }  # fmt: skip
     flags = {
         "status": months, "fund_exhausted": funds, "acted": len(scenario.review.levels),
-        "target_met": len(scenario.targets) + 1,
+        "target_met": len(scenario.targets) + 1, "struck": risks * kept["risks_kept"],
     }  # fmt: skip
     return layout.consecutive(layout.ValueAt, sizes, **kept), layout.consecutive(layout.FlagAt, flags)
 

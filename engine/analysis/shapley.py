@@ -1,0 +1,321 @@
+"""What each risk takes, by Shapley values: every risk gets its mean effect over all orders in which risks may come.
+
+The game of a path is played among the risks that strike on it: the others change nothing and get nothing. So its
+values need 2^k years for k strikes, not 2^n for n risks, and are still exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import factorial
+from typing import NamedTuple
+
+import numpy as np
+
+from engine import simulation
+from engine.analysis import estimates
+from engine.analysis.estimates import Figure
+from engine.analysis.switching import BATCH, Report, Switched
+from engine.errors import SimulationError
+from engine.simulation import Run
+
+EXACT = 12  # risks up to which every set of them counts; above, random orders
+PAIRS = 16  # random orders and their reverses
+MEASURES = ("fund_need", "revenue", "p_attain", "revenue_p50")
+MEDIAN = 0.5  # the quantile of revenue that is split
+TOLERANCE = 1e-9  # of the target
+_MOST = 52  # a float64 holds a whole number of so many bits
+_BYTES_PER_PAIR = 64  # values, paths, sets and their order, at the worst moment
+_INFLUENCES = 64  # sets whose quantiles are looked at together
+
+
+@dataclass(frozen=True)
+class Share:
+    """One risk's part of one measure.
+
+    Attributes
+    ----------
+    first_in : Figure
+        What it does alone.
+    last_in : Figure
+        What it adds when all the others act.
+    shapley : Figure
+        Its mean effect over all orders.
+    interaction : float
+        `shapley` - `first_in`: its part of what the risks do together beyond what each does alone.
+    """
+
+    first_in: Figure
+    last_in: Figure
+    shapley: Figure
+
+    @property
+    def interaction(self) -> float:
+        return self.shapley.value - self.first_in.value
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """How one measure comes from none of the risks to all of them; the Shapley values add up to the difference."""
+
+    none: Figure
+    all: Figure
+    shares: dict[str, Share]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Ledgers of every measure.
+
+    Attributes
+    ----------
+    ledgers : dict of str to Ledger
+        By measure: mean need of the funds without a limit, mean revenue, P(attain), median revenue. [CNY, 1]
+    exact : bool
+        Whether all sets count, or random orders of the risks, whose error is part of the errors.
+    paths, years : int
+        Paths, and simulated years that it took.
+    """
+
+    ledgers: dict[str, Ledger]
+    exact: bool
+    paths: int
+    years: int
+
+
+class Weighing(NamedTuple):
+    """The sets that matter on a path, and how their values make up what is asked for.
+
+    Attributes
+    ----------
+    sets : ndarray of int64, shape (sets,)
+        Rising; the first has nobody, the last all that strike.
+    columns : ndarray, shape (sets, 3 players + 2)
+        Values @ columns are the Shapley values, what each does first, what each does last, and the value of nobody
+        and of all.
+    by_order : ndarray, shape (orders, sets, players)
+        Weights of the Shapley values from each pair of orders alone; empty where all sets count.
+    """
+
+    sets: np.ndarray
+    columns: np.ndarray
+    by_order: np.ndarray
+
+
+def weigh(struck: int, players: int, orders: np.ndarray | None) -> Weighing:
+    """Sets and weights for the paths on which a set of players strikes."""
+    members = [j for j in range(players) if struck >> j & 1]
+    sets, shapley, by_order = (
+        _all_sets(members, players) if orders is None else _ordered_sets(members, players, orders, struck)
+    )
+    columns = np.zeros((sets.size, 3 * players + 2))
+    columns[:, :players] = shapley
+    for j in members:
+        alone, others = np.searchsorted(sets, [1 << j, struck & ~(1 << j)])
+        columns[alone, players + j] += 1.0
+        columns[0, players + j] -= 1.0
+        columns[-1, 2 * players + j] += 1.0
+        columns[others, 2 * players + j] -= 1.0
+    columns[0, -2] = columns[-1, -1] = 1.0
+    return Weighing(sets, columns, by_order)
+
+
+def _all_sets(members: list[int], players: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Every subset; weight of one of size s for a member: (s - 1)! (k - s)! / k!, else -s! (k - s - 1)! / k!."""
+    k = len(members)
+    compact = np.arange(2**k)
+    sets, size = np.zeros(2**k, np.int64), np.zeros(2**k, np.int64)
+    for j, member in enumerate(members):
+        sets |= (compact >> j & 1) << member
+        size += compact >> j & 1
+    inside = np.array([0.0, *(factorial(s - 1) * factorial(k - s) / factorial(k) for s in range(1, k + 1))])
+    outside = np.array([*(-factorial(s) * factorial(k - s - 1) / factorial(k) for s in range(k)), 0.0])
+    weights = np.zeros((2**k, players))
+    for j, member in enumerate(members):
+        weights[:, member] = np.where(compact >> j & 1, inside[size], outside[size])
+    return sets, weights, np.empty((0, 2**k, players))
+
+
+def _ordered_sets(
+    members: list[int], players: int, orders: np.ndarray, struck: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The sets that the orders run through, and each member alone and all but it."""
+    chains = np.zeros((len(orders), players + 1), np.int64)
+    np.cumsum(np.left_shift(1, orders) & struck, axis=1, out=chains[:, 1:])
+    singles = [1 << j for j in members] + [struck & ~(1 << j) for j in members]
+    sets = np.unique(np.concatenate([chains.ravel(), np.array(singles, np.int64)]))
+    at = np.searchsorted(sets, chains)
+    by_order = np.zeros((len(orders) // 2, sets.size, players))
+    for k, order in enumerate(orders):
+        for place in np.flatnonzero(struck >> order & 1):
+            by_order[k // 2, at[k, place + 1], order[place]] += 0.5
+            by_order[k // 2, at[k, place], order[place]] -= 0.5
+    return sets, by_order.mean(axis=0), by_order
+
+
+def random_orders(players: int, pairs: int, seed: int) -> np.ndarray:
+    """Random orders, each followed by its reverse, shape (2 pairs, players)."""
+    rng = np.random.default_rng([seed, players])
+    forward = np.array([rng.permutation(players) for _ in range(pairs)])
+    return np.stack([forward, forward[:, ::-1]], axis=1).reshape(2 * pairs, players)
+
+
+class _Table:
+    """What every path is worth under every set that matters on it: paths on which the same strike lie together."""
+
+    def __init__(self, switched: Switched, orders: np.ndarray | None, report: Report) -> None:
+        self.run, players = switched.run, len(switched.players)
+        struck = switched.struck(report)
+        self.kinds, self.kind = np.unique(struck, return_inverse=True)
+        self.weighings = [weigh(int(kind), players, orders) for kind in self.kinds]
+        sizes = np.array([w.sets.size for w in self.weighings])
+        per_path = sizes[self.kind]
+        self.pairs = int(per_path.sum())
+        simulation.require_memory(
+            self.pairs * _BYTES_PER_PAIR, f"{self.pairs:,} years", "ask for fewer paths or fewer risks"
+        )
+        order = np.argsort(self.kind, kind="stable")
+        self.first = np.empty(struck.size, np.int64)
+        self.first[order] = np.cumsum(per_path[order]) - per_path[order]
+        self.revenue, self.need = np.empty(self.pairs), np.empty(self.pairs)
+        self._fill(switched, per_path, report)
+
+    def _fill(self, switched: Switched, per_path: np.ndarray, report: Report) -> None:
+        """Simulate the pairs, some paths at a time."""
+        sets = np.concatenate([w.sets for w in self.weighings])
+        ends = np.cumsum([w.sets.size for w in self.weighings])
+        start_of = (ends - np.array([w.sets.size for w in self.weighings]))[self.kind]
+        through = np.cumsum(per_path)
+        edges = np.searchsorted(through, np.arange(BATCH, self.pairs + BATCH, BATCH), "right")
+        for first, last in pairwise(np.unique([0, *np.minimum(edges, per_path.size), per_path.size])):
+            paths = np.repeat(np.arange(first, last), per_path[first:last])
+            within = np.arange(paths.size) - np.repeat(
+                np.cumsum(per_path[first:last]) - per_path[first:last], per_path[first:last]
+            )
+            found = switched.measure(paths, sets[start_of[paths] + within], report)
+            place = self.first[paths] + within
+            self.revenue[place], self.need[place] = found.revenue, found.need
+
+    def attained(self) -> np.ndarray:
+        """1 where revenue reaches the target, shape (pairs,)."""
+        scenario, worlds = self.run.scenario, self.run.worlds
+        target = worlds.values.get("plan.target", np.full(len(worlds), scenario.plan.target.value))
+        met = np.empty(self.pairs)
+        for chosen, values, place in self._kinds(self.revenue):
+            bound = np.asarray(target, float)[chosen // self.run.paths_per_world]
+            met[place] = (values >= bound[:, None] * (1.0 - TOLERANCE)).ravel()
+        return met
+
+    def _kinds(self, values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, slice]]:
+        """Paths of each kind, their values of shape (paths, sets), and where these lie."""
+        order = np.argsort(self.kind, kind="stable")
+        counts = np.bincount(self.kind, minlength=self.kinds.size)
+        for chosen, weighing in zip(np.split(order, np.cumsum(counts)[:-1]), self.weighings, strict=True):
+            place = slice(int(self.first[chosen[0]]), int(self.first[chosen[0]]) + chosen.size * weighing.sets.size)
+            yield chosen, values[place].reshape(chosen.size, -1), place
+
+    def columns_of(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What is asked for on every path, shape (columns, paths), and mean Shapley values by pair of orders."""
+        first = self.weighings[0]
+        found = np.empty((first.columns.shape[1], self.kind.size))
+        by_order = np.zeros((first.by_order.shape[0], first.by_order.shape[2]))
+        for (chosen, matrix, _), weighing in zip(self._kinds(values), self.weighings, strict=True):
+            found[:, chosen] = (matrix @ weighing.columns).T
+            by_order += np.tensordot(weighing.by_order, matrix.sum(axis=0), axes=([1], [0])) / self.kind.size
+        return found, by_order
+
+    def columns_of_quantile(self, whole: Weighing, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What is asked for of a quantile of revenue, the influence of every path on it, and values by orders.
+
+        Notes
+        -----
+        The influence of a path on a quantile q is (level - 1[x <= q]) / f(q), f being the density there, from the
+        quantiles a width n^(-1/3) below and above (Hall and Sheather 1988).
+        """
+        at = np.stack([
+            np.searchsorted(w.sets, whole.sets & int(kind)) for kind, w in zip(self.kinds, self.weighings, strict=True)
+        ])  # fmt: skip
+        quantile = np.empty(whole.sets.size)
+        influence = np.zeros((self.kind.size, whole.columns.shape[1]), np.float32)
+        for start in range(0, whole.sets.size, _INFLUENCES):
+            part = slice(start, min(start + _INFLUENCES, whole.sets.size))
+            below = np.empty((self.kind.size, part.stop - start), np.float32)
+            for j in range(start, part.stop):
+                revenue = self.revenue[self.first + at[self.kind, j]]
+                quantile[j], density = _quantile(revenue, level)
+                below[:, j - start] = (level - (revenue <= quantile[j])) / density if density > 0 else 0.0
+            influence += below @ whole.columns[part].astype(np.float32)
+        return quantile @ whole.columns, influence, np.tensordot(whole.by_order, quantile, axes=([1], [0]))
+
+
+def _quantile(x: np.ndarray, level: float) -> tuple[float, float]:
+    """A quantile and the density there, 0 where it cannot be told."""
+    width = min(x.size ** (-1.0 / 3.0), 0.5 * min(level, 1.0 - level))
+    ranks = np.clip(np.ceil(np.array([level - width, level, level + width]) * x.size - 1e-9).astype(int) - 1, 0, None)
+    low, found, high = np.partition(x, ranks)[ranks]
+    return float(found), float(2.0 * width / (high - low)) if high > low else 0.0
+
+
+def split(
+    run: Run, risks: Sequence[str], *, pairs: int = PAIRS, exact: int = EXACT,
+    progress: Callable[[int, int], None] | None = None,
+) -> Split:  # fmt: skip
+    """Split need, revenue, P(attain) and median revenue to risks.
+
+    Parameters
+    ----------
+    run : Run
+        Random paths.
+    risks : sequence of str
+        Those that share; all others act always.
+    pairs : int, optional
+        Random orders, each with its reverse, where there are more than `exact` risks.
+    progress : callable, optional
+        Called with the years done and to do.
+
+    Raises
+    ------
+    SimulationError
+        If it would not fit in memory.
+
+    Notes
+    -----
+    Shapley (1953), A value for n-person games; as a split of risk, Denault (2001). The error of a value comes from its
+    spread over paths, clustered by world, and, with random orders, from the spread over them.
+    """
+    if len(risks) > _MOST:
+        raise SimulationError(f"risks: {len(risks)} are too many to be switched; name at most {_MOST}")
+    orders = None if len(risks) <= exact else random_orders(len(risks), pairs, run.seed)
+    done = 0
+
+    def report(years: int) -> None:
+        nonlocal done
+        done += years
+        if progress is not None:
+            progress(done, run.n_paths + (table.pairs if table is not None else run.n_paths))
+
+    table: _Table | None = None
+    table = _Table(Switched(run, risks), orders, report)
+    ledgers = {}
+    for measure, values in zip(MEASURES, (table.need, table.revenue, table.attained()), strict=False):
+        columns, by_order = table.columns_of(values)
+        figures = [estimates.mean(row.reshape(len(run.worlds), -1)) for row in columns]
+        ledgers[measure] = _ledger(risks, figures, by_order)
+    whole = weigh(2 ** len(risks) - 1, len(risks), orders)
+    found, influence, by_order = table.columns_of_quantile(whole, MEDIAN)
+    spread = [estimates.mean(row.reshape(len(run.worlds), -1)).se for row in influence.T]
+    ledgers[MEASURES[-1]] = _ledger(risks, [Figure(float(v), e) for v, e in zip(found, spread, strict=True)], by_order)
+    return Split(ledgers, orders is None, run.n_paths, run.n_paths + table.pairs)
+
+
+def _ledger(risks: Sequence[str], figures: Sequence[Figure], by_order: np.ndarray) -> Ledger:
+    n, pairs = len(risks), by_order.shape[0]
+    order_se = by_order.std(axis=0, ddof=1) / np.sqrt(pairs) if pairs > 1 else np.zeros(n)
+    shares = {}
+    for j, risk in enumerate(risks):
+        value, se = figures[j]
+        shapley = Figure(value, float(np.hypot(se, order_se[j])))
+        shares[risk] = Share(figures[n + j], figures[2 * n + j], shapley)
+    return Ledger(figures[-2], figures[-1], shares)
