@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import engine
 from engine.analysis import contingency as study
+from engine.analysis.levels import level as level_of
 from engine.analysis.needs import TOTAL, simulate_needs
 from engine.cli import app
 
@@ -44,8 +45,8 @@ def test_one_risk_with_a_fixed_cost_is_a_two_point_law() -> None:
     # n = 40 000: se 0.0023; a probability wrong by 0.015 would show
     assert within(facts.confidence.value, 0.7, share_se(0.7, n))
     assert within(facts.need.value, 3.0, facts.need.se) and facts.need.se > 0
-    assert facts.levels["0.5"].fund == 0.0
-    assert facts.levels["0.8"].fund == pytest.approx(10.0, rel=1e-6)
+    assert facts.levels["0.5"].value == 0.0
+    assert facts.levels["0.8"].value == pytest.approx(10.0, rel=1e-6)
     assert within(facts.unspent.value, 0.7 * 4.0, facts.unspent.se)
     # the two-point law can be told from another
     assert not within(facts.confidence.value, 0.68, share_se(0.7, n))
@@ -93,19 +94,19 @@ def test_levels_are_order_statistics_that_cover() -> None:
     for _ in range(1000):
         need = rng.exponential(size=(1, 400))
         for confidence in held:
-            found = study.level(need, confidence)
+            found = level_of(need, confidence)
             held[confidence] += found.lo <= -math.log(1 - confidence) <= found.hi
-            assert found.lo <= found.fund <= found.hi and found.world_lo == found.world_hi
+            assert found.lo <= found.value <= found.hi and found.world_lo == found.world_hi
     # the binomial steps allow 90 to 93 %; 1000 repeats have an error of 0.9 points
     assert all(880 <= count <= 940 for count in held.values()), held
 
 
 def test_the_band_across_worlds_is_free_of_sampling_noise() -> None:
     rng = np.random.default_rng(2)
-    alike = study.level(rng.exponential(size=(200, 500)), 0.8)
+    alike = level_of(rng.exponential(size=(200, 500)), 0.8)
     assert alike.world_hi - alike.world_lo < 0.05
     scale = rng.uniform(1.0, 2.0, (200, 1))
-    apart = study.level(scale * rng.exponential(size=(200, 2000)), 0.8)
+    apart = level_of(scale * rng.exponential(size=(200, 2000)), 0.8)
     quantile = -math.log(0.2)
     assert apart.world_lo == pytest.approx(1.05 * quantile, rel=0.05)
     assert apart.world_hi == pytest.approx(1.95 * quantile, rel=0.05)

@@ -11,6 +11,7 @@ import numpy as np
 from engine import simulation
 from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
+from engine.analysis.levels import Level, level, levels
 from engine.analysis.needs import Needs, Progress, simulate_needs
 from engine.errors import SimulationError
 from engine.replay import Replay
@@ -20,31 +21,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-INTERVAL = 0.9  # of order statistics
 EARLY = 0.1  # of the years in which a fund is used up: the month by which the earliest of them are
 FAN = (0.05, 0.25, 0.5, 0.75, 0.95)
 CURVE = 21  # fund levels at which P(attain) is looked at
 REVIEWS = "reviews"  # what no risk asks for: the corrective money of the reviews
 _TOLERANCE = 1e-9  # of the target: needs up to so much above a fund count as met
-
-
-@dataclass(frozen=True)
-class Level:
-    """The fund that a confidence asks for.
-
-    `lo` and `hi` are order statistics that hold the true quantile of these worlds with 90 % confidence; `world_lo`
-    and `world_hi` the 5 % and 95 % quantiles across worlds, cleaned of sampling noise.
-    """
-
-    fund: float
-    lo: float
-    hi: float
-    world_lo: float
-    world_hi: float
-
-    def to_json(self) -> dict[str, float]:
-        """Plain numbers."""
-        return dict(vars(self))
 
 
 @dataclass(frozen=True)
@@ -79,10 +60,16 @@ class FundFacts:
         month = self.exhausted_month
         return {
             "current": self.current, "confidence": self.confidence.to_json(),
-            "levels": {name: level.to_json() for name, level in self.levels.items()},
+            "levels": {name: _as_fund(level) for name, level in self.levels.items()},
             "need": self.need.to_json(), "expected_unspent": self.unspent.to_json(),
             "exhausted_month": None if month is None else month.to_json(), "exhausted_early": self.exhausted_early,
         }  # fmt: skip
+
+
+def _as_fund(found: Level) -> dict[str, float]:
+    """A level by the names of a fund's report."""
+    plain = found.to_json()
+    return {"fund": plain.pop("value"), **plain}
 
 
 @dataclass(frozen=True)
@@ -112,39 +99,6 @@ class Release:
         return {"month": self.month, "keep": self.keep, "returned": self.returned.to_json()}
 
 
-def level(need: np.ndarray, confidence: float) -> Level:
-    """The fund that suffices with a confidence, from needs of the shape (worlds, paths).
-
-    Notes
-    -----
-    The interval of order statistics: the number of needs below the true quantile is binomial (David and Nagaraja
-    2003, Order Statistics, 7.1). For several worlds it errs on the safe side, paths being shared out evenly.
-    """
-    from scipy.special import bdtrik
-
-    ordered = np.sort(need, axis=None)
-    n = ordered.size
-    tail = 0.5 * (1.0 - INTERVAL)
-    # rank l with P(Bin < l) <= tail, rank u with P(Bin >= u) <= tail, counted from 1
-    low = int(np.floor(bdtrik(tail, n, confidence)))
-    high = int(np.ceil(bdtrik(1.0 - tail, n, confidence))) + 1
-    by_world, variance = _world_quantiles(need, confidence)
-    band = estimates.band(by_world, variance)
-    return Level(
-        float(estimates.at(ordered, np.array([confidence]))[0]), float(ordered[max(low, 1) - 1]),
-        float(ordered[min(high, n) - 1]), *band,
-    )  # fmt: skip
-
-
-def _world_quantiles(need: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray]:
-    """Quantile of each world and the variance that its paths give it (Woodruff 1952), shape (worlds,) each."""
-    n = need.shape[1]
-    error = np.sqrt(confidence * (1.0 - confidence) / n)
-    levels = np.clip([confidence, confidence - error, confidence + error], 0.0, 1.0)
-    found = np.array([estimates.at(row, levels) for row in np.sort(need, axis=1)])
-    return found[:, 0], (0.5 * (found[:, 2] - found[:, 1])) ** 2
-
-
 def facts(needs: Needs, fund: str, confidences: Sequence[float] = LEVELS) -> FundFacts:
     """What there is to say about one fund."""
     drawn, held = needs.months_of(fund), needs.held(fund)
@@ -157,23 +111,16 @@ def facts(needs: Needs, fund: str, confidences: Sequence[float] = LEVELS) -> Fun
     return FundFacts(
         current=held,
         confidence=estimates.chance(need <= held + slack),
-        levels={f"{c:g}": level(need, c) for c in confidences},
+        levels=levels(need, confidences),
         need=estimates.mean(need),
         unspent=estimates.mean(np.maximum(held - need, 0.0)),
-        exhausted_month=_mean_where(month, month > 0) if dry.size else None,
+        exhausted_month=estimates.ratio(month, month > 0),
         exhausted_early=float(estimates.at(np.sort(dry), np.array([EARLY]))[0]) if dry.size else None,
     )
 
 
 def _target(scenario: Scenario) -> float:
     return float(scenario.plan.target.central())
-
-
-def _mean_where(values: np.ndarray, chosen: np.ndarray) -> Figure:
-    """Mean over the chosen paths, a ratio of two means, with its error by the delta method, clustered by world."""
-    share = chosen.mean()
-    ratio = float((values * chosen).mean() / share)
-    return Figure(ratio, estimates.mean(chosen * (values - ratio)).se / float(share))
 
 
 def euler(parts: np.ndarray, confidence: float) -> tuple[np.ndarray, float]:
@@ -359,7 +306,7 @@ def contingency(
     curve = _curve(needs, Replay(run), chosen, lambda done: report(run.n_paths + done, work))
     shares, tail = euler(needs.by_risk, confidence)
     kept = {name: float(v) for name, v in zip([*scenario.risks, REVIEWS], shares, strict=True) if v != 0.0}
-    start = max(needs.held(chosen), level(needs.of(chosen), confidence).fund)
+    start = max(needs.held(chosen), level(needs.of(chosen), confidence).value)
     schedule, covers = release(needs.months_of(chosen), start, confidence)
     now = min(curve, key=lambda point: abs(point.fund - needs.held(chosen)))
     return Contingency(

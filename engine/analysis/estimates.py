@@ -161,6 +161,19 @@ def mean(scores: np.ndarray) -> Figure:
     return Figure(float(found.mean[0]), float(found.se[0]))
 
 
+def ratio(part: np.ndarray, whole: np.ndarray) -> Figure | None:
+    """Mean of `part` over mean of `whole`, shape (worlds, paths) each; `None` where nothing is in `whole`.
+
+    With yes and no as `whole` and a `part` that is 0 elsewhere it is a mean over the paths with yes. The error is that
+    of the delta method, clustered by world.
+    """
+    size = float(whole.mean())
+    if size == 0.0:
+        return None
+    found = float(part.mean()) / size
+    return Figure(found, mean(part - found * whole).se / abs(size))
+
+
 def chance(met: np.ndarray) -> Chance:
     """P of what is met on so many of the paths, shape (worlds, paths)."""
     moments = _moments(met)

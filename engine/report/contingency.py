@@ -57,7 +57,7 @@ def _levels(facts: FundFacts, unit: Unit, worlds: int) -> Table:
     """The fund for each confidence, with what sampling and worlds leave open."""
     table = make_table("Confidence", f"Fund, {unit}", "Sampling, 90 %", *(["90 % of worlds"] if worlds > 1 else []))
     for name, level in facts.levels.items():
-        row = [f"P{100 * float(name):g}", unit.amount(level.fund), _span(level.lo, level.hi, unit, 2)]
+        row = [f"P{100 * float(name):g}", unit.amount(level.value), _span(level.lo, level.hi, unit, 2)]
         table.add_row(*row, *([_span(level.world_lo, level.world_hi, unit, 0)] if worlds > 1 else []))
     return table
 
