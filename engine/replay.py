@@ -85,10 +85,15 @@ class Replay:
             As for `sample`.
         """
         plan = arrays.revise(self._plan, self.run.worlds.changed(amounts))
-        out = self._outputs(paths.size)
-        simulation.fill_chosen(self.run, plan, ends, paths, np.full(paths.size, simulation.ALL_RISKS), out)
+        found = np.empty((self._kept.size, paths.size))
+        for start in range(0, paths.size, simulation.CHUNK_PATHS):
+            part = paths[start : start + simulation.CHUNK_PATHS]
+            out, every = self._outputs(part.size), np.full(part.size, simulation.ALL_RISKS)
+            within = np.clip(ends - start, 0, part.size)
+            simulation.fill_chosen(self.run, plan, within, part, every, out)
+            found[:, start : start + part.size] = out.values[self._kept]
         self.done += paths.size
-        return out.values[self._kept]
+        return found
 
     def _outputs(self, columns: int) -> layout.Outputs:
         if self._buffer is None or self._buffer.values.shape[1] < columns:

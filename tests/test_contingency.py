@@ -13,9 +13,12 @@ from typer.testing import CliRunner
 
 import engine
 from engine.analysis import contingency as study
+from engine.analysis import funds
 from engine.analysis.levels import level as level_of
 from engine.analysis.needs import TOTAL, simulate_needs
 from engine.cli import app
+from engine.plots import save_contingency
+from engine.report.contingency import contingency_parts
 
 runner = CliRunner()
 
@@ -117,7 +120,7 @@ def test_euler_shares_add_up(confidence: float) -> None:
     rng = np.random.default_rng(3)
     parts = rng.exponential(size=(5, 20, 300)) * np.arange(5)[:, None, None]
     parts[1] = np.round(parts[1])  # ties
-    shares, tail = study.euler(parts, confidence)
+    shares, tail = funds.euler(parts, confidence)
     assert shares.sum() == pytest.approx(tail, rel=1e-12)
     assert shares[0] == 0.0
     total = np.sort(parts.sum(axis=0), axis=None)
@@ -125,7 +128,7 @@ def test_euler_shares_add_up(confidence: float) -> None:
 
 
 def test_euler_of_tied_paths_is_their_mean() -> None:
-    shares, tail = study.euler(np.array([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]), 0.75)
+    shares, tail = funds.euler(np.array([[1.0, 0.0, 1.0, 0.0], [0.0, 1.0, 0.0, 1.0]]), 0.75)
     assert shares == pytest.approx([0.5, 0.5]) and tail == 1.0
 
 
@@ -139,8 +142,8 @@ def test_split_and_total_hold_together() -> None:
     found = engine.contingency(text, paths=20_000)
     assert set(found.facts) == {"reserve", "second", TOTAL}
     assert found.facts[TOTAL].current == 10.0
-    assert sum(found.split.values()) == pytest.approx(found.tail, rel=1e-9)
-    assert set(found.split) == {"strike", "other", study.REVIEWS}  # what is paid from outside asks for nothing
+    assert sum(found.euler.values()) == pytest.approx(found.tail, rel=1e-9)
+    assert set(found.euler) == {"strike", "other", study.REVIEWS}  # what is paid from outside asks for nothing
     run = engine.simulate(text, paths=20_000, seed=1)
     dry = run["fund_exhausted"].sel(fund="reserve").values
     needs = found.needs.of("reserve")
@@ -160,10 +163,10 @@ def test_joint_confidence_is_read_off_the_curve() -> None:
 def test_release_keeps_what_the_rest_may_need() -> None:
     drawn = np.zeros((4, 1, 10))
     drawn[2:, 0, :2] = 5.0  # two years in ten ask for 5 in the third month
-    schedule, covers = study.release(drawn, 5.0, 0.8)
+    schedule, covers = funds.release(drawn, 5.0, 0.8)
     assert [month.keep for month in schedule] == [0.0, 0.0, 0.0, 0.0]
     assert covers.value == pytest.approx(0.8)
-    schedule, covers = study.release(drawn, 5.0, 0.9)
+    schedule, covers = funds.release(drawn, 5.0, 0.9)
     assert [month.keep for month in schedule] == [5.0, 5.0, 0.0, 0.0]
     assert covers.value == 1.0 and schedule[2].returned.value == pytest.approx(4.0)
 
@@ -181,20 +184,70 @@ def test_what_has_nothing_to_do_with_it_does_not_move_it() -> None:
     assert base.facts == more.facts
 
 
+def busy() -> engine.Scenario:
+    """Two funds, reviews and several risks, two of them in the plan's matrices."""
+    return scenario(
+        plan(target=0.97 * YEAR), stream(volatility=0.1),
+        line("ads", amount=20.0, response={"kind": "exponential", "ceiling": 0.2, "scale": 1.0}, reach={"*": 1.0}),
+        fund(amount=8.0), fund("second", amount=2.0), once(probability={"uniform": [0.2, 0.6]}, level="high"),
+        risk(
+            "other", probability=0.5, severity={"uniform": [0.1, 0.5]}, duration=2.0, level="orange",
+            response=answer(cost_ratio=0.2, fund="second"),
+        ),
+        risk("faults", rate=1.0, severity=0.2, duration=0.5),
+        level(lag=0.02, amount=1.0, line="ads", fund="reserve"),
+    )  # fmt: skip
+
+
+def test_the_curve_is_that_of_full_simulations() -> None:
+    found = engine.contingency(busy(), paths=4_000, choices=400, worlds=4, seed=7)
+    for point in found.curve[::7]:
+        text = busy().resolved_text()
+        changed = engine.parse(text, set=[f"funds.reserve.amount={point.fund!r}"])
+        attained = engine.simulate(changed, paths=4_000, worlds=4, seed=7)["attainment"].values >= 1 - 1e-9
+        assert point.attains.value == pytest.approx(float(attained.mean()), abs=1e-12), point.fund
+
+
+def test_the_waterfall_adds_up() -> None:
+    steps = engine.contingency(busy(), paths=4_000, choices=2_000, seed=7).waterfall_dataset
+    change = steps["change"].values
+    assert change[0] == 0.97 * YEAR and list(steps["step"].values[:2]) == ["plan", study.WITHOUT_RISKS]
+    assert change[:-1].sum() == pytest.approx(change[-1], rel=1e-9)
+
+
+def test_chosen_risks_share_and_the_others_always_act() -> None:
+    whole = engine.contingency(busy(), paths=4_000, choices=2_000, seed=7)
+    part = engine.contingency(busy(), paths=4_000, choices=2_000, seed=7, risks=["strike", "other"])
+    assert list(part.split.ledgers["revenue"].shares) == ["strike", "other"]
+    assert part.split.ledgers["revenue"].all == whole.split.ledgers["revenue"].all
+    assert part.split.ledgers["revenue"].none.value < whole.split.ledgers["revenue"].none.value
+    assert part.losses.total.mean == whole.losses.total.mean
+
+
 def test_the_command(tmp_path) -> None:
     file = tmp_path / "plan.toml"
-    file.write_text(scenario(once(), fund(amount=4.0)).resolved_text())
-    result = runner.invoke(app, ["contingency", str(file), "--paths", "4000", "--json"], catch_exceptions=False)
+    file.write_text(busy().resolved_text())
+    sizes = ["--paths", "4000", "--choices", "1000"]
+    result = runner.invoke(app, ["contingency", str(file), *sizes, "--json"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert set(found) >= {"funds", "joint", "split", "release"}
+    assert set(found) >= {"funds", "joint", "split", "ledger", "release", "responses", "losses", "trade_off"}
     assert set(found["funds"]["reserve"]) >= {"current", "confidence", "levels", "expected_unspent"}
     assert set(found["funds"]["reserve"]["levels"]["0.8"]) == {"fund", "lo", "hi", "world_lo", "world_hi"}
-    assert len(found["release"]) == 12 and found["split"]["euler"].keys() == {"strike"}
-    arguments = ["contingency", str(file), "--paths", "4000", "--charts", str(tmp_path / "charts")]
+    assert len(found["release"]) == 12 and found["trade_off"] is None
+    assert set(found["split"]["shapley"]) == {"strike", "other", "faults"}
+    assert set(found["split"]["shapley"]["strike"]) == {"value", "se"}
+    assert set(found["ledger"]["strike"]) >= {"first_in", "last_in", "shapley"}
+    assert set(found["responses"]) == {"strike", "other", "fund reserve", "fund second", "reviews"}
+    assert set(found["responses"]["strike"]) >= {"cost", "revenue", "p_attain_points", "se"}
+    assert set(found["losses"]["total"]) >= {"aggregate", "occurrence"}
+    assert set(found["losses"]["shortfall"]["0.95"]) == {"var", "cvar"}
+    arguments = ["contingency", str(file), *sizes, "--trade-off", "--charts", str(tmp_path / "charts")]
     text = runner.invoke(app, arguments, catch_exceptions=False).stdout
-    assert sorted(chart.name for chart in (tmp_path / "charts").iterdir()) == ["drawdown.png", "fund.png"]
-    assert "P(it suffices)" in text and max(map(len, text.splitlines())) <= 100
+    assert sorted(chart.stem for chart in (tmp_path / "charts").iterdir()) == [
+        "drawdown", "exceedance", "frontier_reserve", "fund", "matrix_colours", "matrix_levels", "waterfall",
+    ]  # fmt: skip
+    assert "P(it suffices)" in text and "Taken from the lines" in text and max(map(len, text.splitlines())) <= 100
 
 
 @pytest.mark.parametrize(
@@ -204,6 +257,8 @@ def test_the_command(tmp_path) -> None:
         (["--confidence", "1"], "--confidence: 1 is no number between 0 and 1"),
         (["--paths", "0"], "attain contingency: --paths: 0 is below 1"),
         (["--set", 'remove=["x"]'], "remove"),
+        (["--risks", "strike,stroke"], "'stroke' is no risk of this scenario; risks are strike"),
+        (["--choices", "0"], "--choices: 0 is below 1"),
     ],
 )
 def test_bad_input_is_named(tmp_path, options: list[str], named: str) -> None:
@@ -216,3 +271,11 @@ def test_bad_input_is_named(tmp_path, options: list[str], named: str) -> None:
 def test_a_scenario_without_funds_is_refused() -> None:
     with pytest.raises(engine.SimulationError, match="there is no fund"):
         engine.contingency(scenario(stream(baseline=12 * MONTH)))
+
+
+def test_a_year_in_which_nothing_happens(tmp_path) -> None:
+    for text in (scenario(fund(amount=4.0)), scenario(fund(amount=4.0), risk(probability=0.0, level="low"))):
+        found = engine.contingency(text, paths=200, choices=200)
+        assert found.losses.total.mean.value == 0.0 and found.split.ledgers["fund_need"].all.value == 0.0
+        assert all(file.stat().st_size > 10_000 for file in save_contingency(found, tmp_path))
+        assert contingency_parts(found)

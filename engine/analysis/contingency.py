@@ -1,4 +1,4 @@
-"""The contingency fund: how much money gives which confidence, month by month, and what each risk takes of it."""
+"""The contingency study: how sure the funds are, what the risks take, and what the answers to them are worth."""
 
 from __future__ import annotations
 
@@ -9,178 +9,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import simulation
-from engine.analysis import estimates
-from engine.analysis.estimates import Chance, Figure
-from engine.analysis.levels import Level, level, levels
+from engine.analysis import funds, losses, responses, shapley
+from engine.analysis.estimates import Chance
+from engine.analysis.funds import CurvePoint, FundFacts, Release
+from engine.analysis.levels import level
+from engine.analysis.losses import Losses
 from engine.analysis.needs import Needs, Progress, simulate_needs
+from engine.analysis.responses import Worth
+from engine.analysis.shapley import Split
 from engine.errors import SimulationError
 from engine.replay import Replay
 from engine.scenario.model import Scenario
+from engine.simulation import Run
 
 if TYPE_CHECKING:
     import xarray as xr
 
-LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
-EARLY = 0.1  # of the years in which a fund is used up: the month by which the earliest of them are
 FAN = (0.05, 0.25, 0.5, 0.75, 0.95)
-CURVE = 21  # fund levels at which P(attain) is looked at
 REVIEWS = "reviews"  # what no risk asks for: the corrective money of the reviews
-_TOLERANCE = 1e-9  # of the target: needs up to so much above a fund count as met
-
-
-@dataclass(frozen=True)
-class FundFacts:
-    """One fund, or all together.
-
-    Attributes
-    ----------
-    current : float
-        What it holds. [CNY]
-    confidence : Chance
-        P(it suffices).
-    levels : dict of str to Level
-    need, unspent : Figure
-        Mean need, and mean money left of what it holds. [CNY]
-    exhausted_month : Figure or None
-        Mean month, from 1, in which it is used up, over the years in which it is.
-    exhausted_early : float or None
-        Month by which a tenth of those years have used it up.
-    """
-
-    current: float
-    confidence: Chance
-    levels: dict[str, Level]
-    need: Figure
-    unspent: Figure
-    exhausted_month: Figure | None
-    exhausted_early: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers."""
-        month = self.exhausted_month
-        return {
-            "current": self.current, "confidence": self.confidence.to_json(),
-            "levels": {name: _as_fund(level) for name, level in self.levels.items()},
-            "need": self.need.to_json(), "expected_unspent": self.unspent.to_json(),
-            "exhausted_month": None if month is None else month.to_json(), "exhausted_early": self.exhausted_early,
-        }  # fmt: skip
-
-
-def _as_fund(found: Level) -> dict[str, float]:
-    """A level by the names of a fund's report."""
-    plain = found.to_json()
-    return {"fund": plain.pop("value"), **plain}
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """What a fund of one size does: P(it suffices), P(attain), P(both), on the same paths."""
-
-    fund: float
-    suffices: Chance
-    attains: Chance
-    both: Chance
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers."""
-        return {name: v if name == "fund" else v.to_json() for name, v in vars(self).items()}
-
-
-@dataclass(frozen=True)
-class Release:
-    """End of one month: what must be kept so that the rest of the year stays covered, and what has been given back."""
-
-    month: int
-    keep: float
-    returned: Figure  # so far, mean over all years
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain numbers."""
-        return {"month": self.month, "keep": self.keep, "returned": self.returned.to_json()}
-
-
-def facts(needs: Needs, fund: str, confidences: Sequence[float] = LEVELS) -> FundFacts:
-    """What there is to say about one fund."""
-    drawn, held = needs.months_of(fund), needs.held(fund)
-    need = drawn[-1]
-    slack = _TOLERANCE * _target(needs.scenario)
-    used_up = (drawn > held + slack).sum(axis=0)  # months from the one in which it is used up to the end
-    months = drawn.shape[0]
-    month = np.where(used_up > 0, months + 1 - used_up, 0)
-    dry = month[month > 0]
-    return FundFacts(
-        current=held,
-        confidence=estimates.chance(need <= held + slack),
-        levels=levels(need, confidences),
-        need=estimates.mean(need),
-        unspent=estimates.mean(np.maximum(held - need, 0.0)),
-        exhausted_month=estimates.ratio(month, month > 0),
-        exhausted_early=float(estimates.at(np.sort(dry), np.array([EARLY]))[0]) if dry.size else None,
-    )
-
-
-def _target(scenario: Scenario) -> float:
-    return float(scenario.plan.target.central())
-
-
-def euler(parts: np.ndarray, confidence: float) -> tuple[np.ndarray, float]:
-    """Share of each part in the mean of the worst totals (CVaR), shape (parts,), and that mean; they add up exactly.
-
-    Parameters
-    ----------
-    parts : ndarray, shape (parts, ...)
-        On every path; their sum over the first axis is the total.
-    confidence : float
-        The worst 1 - confidence of all paths count.
-
-    Notes
-    -----
-    The allocation of Euler's rule for CVaR: E[part | total among the worst] (Tasche 1999). Where several paths tie at
-    the edge each of them counts by the same fraction.
-    """
-    flat = parts.reshape(parts.shape[0], -1)
-    total = flat.sum(axis=0)
-    count = (1.0 - confidence) * total.size
-    edge = float(estimates.at(np.sort(total), np.array([confidence]))[0])
-    beyond, at_edge = total > edge, total == edge
-    fraction = np.clip((count - beyond.sum()) / max(1, int(at_edge.sum())), 0.0, 1.0)
-    weight = beyond + fraction * at_edge
-    weight = weight / weight.sum()
-    return flat @ weight, float(total @ weight)
-
-
-def release(drawn: np.ndarray, fund: float, confidence: float) -> tuple[list[Release], Chance]:
-    """The schedule of giving money back, and P(the year stays covered) under it.
-
-    At each month's end what is above the amount to keep goes back. That amount is the quantile of what the rest of
-    the year will ask for, over all years; it does not look at how this year has gone.
-
-    Parameters
-    ----------
-    drawn : ndarray, shape (months, worlds, paths)
-        Asked for by the end of each month. [CNY]
-    """
-    months = drawn.shape[0]
-    left = np.full(drawn.shape[1:], float(fund))
-    covered = np.ones(drawn.shape[1:], bool)
-    returned = np.zeros(drawn.shape[1:])
-    found, before = [], np.zeros(drawn.shape[1:])
-    for t in range(months):
-        left -= drawn[t] - before
-        before = drawn[t]
-        covered &= left >= -1e-9 * max(fund, 1.0)
-        rest = np.sort(drawn[-1] - drawn[t], axis=None)
-        keep = float(estimates.at(rest, np.array([confidence]))[0]) if t < months - 1 else 0.0
-        back = np.maximum(left - keep, 0.0)
-        left -= back
-        returned += back
-        found.append(Release(t + 1, keep, estimates.mean(returned)))
-    return found, estimates.chance(covered)
+WITHOUT_RISKS = "without risks"
+CHOICES = 20_000  # paths by default of what simulates every path again and again
+PATHS_PER_WORLD = 200  # of those
 
 
 @dataclass(frozen=True)
 class Contingency:
-    """Everything about the funds of a scenario.
+    """Everything about the funds, risks and answers of a scenario.
 
     Attributes
     ----------
@@ -188,8 +42,13 @@ class Contingency:
         By fund; with several also of all together, under "total".
     curve : list of CurvePoint
         Of `fund`, the one that is varied.
-    split : dict of str to float
+    euler : dict of str to float
         What each risk, and the reviews, take of the mean of the worst needs at `confidence`; adds up to `tail`. [CNY]
+    split : Split
+        Shapley values and interactions.
+    losses : Losses
+    answers : list of Worth
+        What each response, buffer, rescue, fund and the reviews are worth.
     """
 
     scenario: Scenario
@@ -200,11 +59,14 @@ class Contingency:
     curve: list[CurvePoint]
     joint_now: Chance
     joint_for: dict[str, float | None]
-    split: dict[str, float]
+    euler: dict[str, float]
     tail: float
     release: list[Release]
     release_covers: Chance
     released_from: float
+    split: Split
+    losses: Losses
+    answers: list[Worth]
 
     @property
     def curve_dataset(self) -> xr.Dataset:
@@ -232,6 +94,54 @@ class Contingency:
         )  # fmt: skip
 
     @property
+    def waterfall_dataset(self) -> xr.Dataset:
+        """Steps from the plan to the median year, for the chart; of the first and the last the amount itself."""
+        import xarray as xr
+
+        ledger = self.split.ledgers["revenue_p50"]
+        target = float(self.scenario.plan.target.central())
+        ranked = sorted(ledger.shares.items(), key=lambda item: item[1].shapley.value)
+        steps = [("plan", target, 0.0), (WITHOUT_RISKS, ledger.none.value - target, ledger.none.se)]
+        steps += [(name, *share.shapley) for name, share in ranked]
+        steps += [("median year", *ledger.all)]
+        names, change, se = zip(*steps, strict=True)
+        return xr.Dataset(
+            {"change": ("step", np.array(change)), "se": ("step", np.array(se))}, {"step": list(names)}, self._about
+        )
+
+    @property
+    def losses_dataset(self) -> xr.Dataset:
+        """Exceedance curves of the year's loss and of the largest single one, by risk and in all, for the chart."""
+        import xarray as xr
+
+        curves = np.stack(list(self.losses.curves.values()))
+        mean = [self.losses.by_risk[name].mean.value for name in self.scenario.risks]
+        return xr.Dataset(
+            {
+                "loss": (("risk", "view", "point"), curves[..., 0]), "p": (("risk", "view", "point"), curves[..., 1]),
+                "mean": ("risk", np.array([*mean, self.losses.total.mean.value])),
+            },
+            {"risk": list(self.losses.curves), "view": ["year", "strike"]}, self._about,
+        )  # fmt: skip
+
+    @property
+    def matrix_dataset(self) -> xr.Dataset:
+        """Chance and impact of every risk that has a level in the plan's matrices, for the chart."""
+        import xarray as xr
+
+        placed = {name: risk.level for name, risk in self.scenario.risks.items() if risk.level is not None}
+        found = [self.losses.by_risk[name] for name in placed]
+        columns = {
+            "level": list(placed.values()), "p": [loss.strikes.value for loss in found],
+            "p_se": [loss.strikes.se for loss in found],
+            "impact": [np.nan if loss.impact is None else loss.impact.value for loss in found],
+            "impact_se": [np.nan if loss.impact is None else loss.impact.se for loss in found],
+        }  # fmt: skip
+        return xr.Dataset(
+            {name: ("risk", values) for name, values in columns.items()}, {"risk": list(placed)}, self._about
+        )
+
+    @property
     def _about(self) -> dict[str, Any]:
         return {
             "name": self.fund, "current": self.needs.held(self.fund), "currency": self.scenario.plan.currency,
@@ -240,16 +150,23 @@ class Contingency:
 
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers, money in the plan's currency."""
-        run = self.needs.run
+        run, ledgers = self.needs.run, self.split.ledgers
         return {
             "scenario": self.scenario.plan.name or self.scenario.file, "paths": run.n_paths, "worlds": run.n_worlds,
             "seed": run.seed, "confidence": self.confidence, "fund": self.fund,
             "funds": {name: found.to_json() for name, found in self.facts.items()},
             "joint": {"confidence": self.joint_now.to_json(), "fund_for": self.joint_for},
             "curve": [point.to_json() for point in self.curve],
-            "split": {"euler": self.split, "euler_total": self.tail},
+            "split": {
+                "euler": self.euler, "euler_total": self.tail, "exact": self.split.exact, "paths": self.split.paths,
+                "shapley": {name: share.shapley.to_json() for name, share in ledgers["fund_need"].shares.items()},
+            },
+            "ledger": ledgers["fund_need"].to_json()["shares"],
+            "ledgers": {measure: ledger.to_json() for measure, ledger in ledgers.items()},
+            "losses": self.losses.to_json(),
             "release": [month.to_json() for month in self.release],
             "release_from": self.released_from, "release_covers": self.release_covers.to_json(),
+            "responses": {worth.answer.name: worth.to_json() for worth in self.answers},
         }  # fmt: skip
 
 
@@ -258,85 +175,122 @@ def contingency(
     *,
     fund: str | None = None,
     confidence: float = 0.8,
+    risks: Sequence[str] | None = None,
     paths: int = 200_000,
+    choices: int = CHOICES,
     worlds: int | None = None,
     seed: int = 1,
     threads: int | None = None,
     progress: Progress | None = None,
     announce: Callable[[], None] | None = None,
 ) -> Contingency:
-    """How much money the funds need, with which confidence, and when.
+    """How much money the funds need, with which confidence and when; what the risks take; what the answers are worth.
 
     Parameters
     ----------
     scenario : Scenario
     fund : str, optional
-        The one whose size is varied, split and released; by default the first.
+        The one whose size is varied and released; by default the first.
     confidence : float, optional
-        Of the split and the release. (0, 1)
+        Of Euler's split and of the release. (0, 1)
+    risks : sequence of str, optional
+        Those that share in the Shapley values, the others acting always; by default all.
     paths, worlds, seed, threads : see `engine.simulate`
+    choices : int, optional
+        Paths, at most `paths`, of what simulates every path again and again: Shapley values and answers.
     progress : callable, optional
-        Called with the paths done and to do.
+        Called with the share of the work done and to do.
     announce : callable, optional
         Called when the kernels take more than a second to compile.
 
     Raises
     ------
     SimulationError
-        If there is no such fund, or a size makes no sense.
+        If there is no such fund or risk, or a size makes no sense.
     """
     simulation.check(paths, worlds, seed, "random", threads)
-    if not 0 < confidence < 1:
-        raise SimulationError(f"confidence: {confidence} lies outside 0 to 1")
+    _check(scenario, fund, confidence, risks, choices)
     simulation.set_threads(threads)
-    if fund is not None and fund not in scenario.funds:
-        known = ", ".join(scenario.funds) or "none"
-        raise SimulationError(f"fund: {fund!r} is no fund of this scenario; funds are {known}")
     run = simulation.plan_run(scenario, paths, worlds, seed, "random")
     simulation.compile_kernels(run, announce)
-    work = (CURVE + 2) * run.n_paths
-
-    def report(done: int, _: int) -> None:
-        if progress is not None:
-            progress(done, work)
-
-    needs = simulate_needs(scenario, paths, worlds, seed, report)
+    stages = _Stages(progress)
+    needs = simulate_needs(scenario, paths, worlds, seed, stages.part(_NEEDS))
     chosen = next(iter(scenario.funds)) if fund is None else fund
-    found = {name: facts(needs, name) for name in needs.funds}
-    curve = _curve(needs, Replay(run), chosen, lambda done: report(run.n_paths + done, work))
-    shares, tail = euler(needs.by_risk, confidence)
+    found = {name: funds.facts(needs, name) for name in needs.funds}
+    report = stages.part(_CURVE)
+    curve = funds.curve(needs, Replay(run), chosen, lambda done: report(done, funds.CURVE * run.n_paths))
+    lost = losses.simulate_losses(run, stages.part(_LOSSES))
+    few = _few(run, scenario, min(choices, paths), worlds)
+    split = shapley.split(few, list(scenario.risks) if risks is None else risks, progress=stages.part(_SPLIT))
+    answers = _answers(few, stages.part(_ANSWERS))
+    shares, tail = funds.euler(needs.by_risk, confidence)
     kept = {name: float(v) for name, v in zip([*scenario.risks, REVIEWS], shares, strict=True) if v != 0.0}
     start = max(needs.held(chosen), level(needs.of(chosen), confidence).value)
-    schedule, covers = release(needs.months_of(chosen), start, confidence)
+    schedule, covers = funds.release(needs.months_of(chosen), start, confidence)
     now = min(curve, key=lambda point: abs(point.fund - needs.held(chosen)))
     return Contingency(
         scenario, needs, found, chosen, confidence, curve, now.both,
-        {f"{c:g}": _smallest(curve, c) for c in LEVELS}, kept, tail, schedule, covers, start,
+        {f"{c:g}": funds.smallest(curve, c) for c in funds.LEVELS}, kept, tail, schedule, covers, start,
+        split, lost, answers,
     )  # fmt: skip
 
 
-def _curve(needs: Needs, replay: Replay, fund: str, report: Callable[[int], None]) -> list[CurvePoint]:
-    """P(suffices), P(attain) and P(both) at fund sizes from nothing to what 99.9 % of all years need."""
-    scenario, need = needs.scenario, needs.of(fund)
-    top = max(float(np.quantile(need, 0.999)), needs.held(fund), 1e-9)
-    sizes = np.unique(np.append(np.linspace(0.0, top, CURVE), needs.held(fund)))
-    target = needs.run.worlds.values.get("plan.target", np.full(need.shape[0], _target(scenario)))[:, None]
-    slack = _TOLERANCE * _target(scenario)
-    points = []
-    for size in sizes:
-        revenue = replay.sample({f"funds.{fund}.amount": float(size)})[0]
-        report(replay.done)
-        attains, suffices = revenue >= target * (1.0 - 1e-9), need <= size + slack
-        points.append(CurvePoint(float(size), *map(estimates.chance, (suffices, attains, attains & suffices))))
-    return points
+def _check(scenario: Scenario, fund: str | None, confidence: float, risks: Sequence[str] | None, choices: int) -> None:
+    faults = []
+    if not 0 < confidence < 1:
+        faults.append(f"confidence: {confidence} lies outside 0 to 1")
+    if choices < 1:
+        faults.append(f"choices: {choices} is below 1")
+    if not scenario.funds:
+        faults.append(f"{scenario.file}: there is no fund; add one, such as [funds.contingency]")
+    elif fund is not None and fund not in scenario.funds:
+        faults.append(f"fund: {fund!r} is no fund of this scenario; funds are {', '.join(scenario.funds)}")
+    for name in risks or ():
+        if name not in scenario.risks:
+            known = ", ".join(scenario.risks) or "none"
+            faults.append(f"risks: {name!r} is no risk of this scenario; risks are {known}")
+    if faults:
+        raise SimulationError("; ".join(faults))
 
 
-def _smallest(curve: list[CurvePoint], confidence: float) -> float | None:
-    """The smallest fund with P(both) at a confidence, between the points by a straight line; None where none is."""
-    for before, after in zip([None, *curve[:-1]], curve, strict=True):
-        if after.both.value >= confidence:
-            if before is None or after.both.value == before.both.value:
-                return after.fund
-            share = (confidence - before.both.value) / (after.both.value - before.both.value)
-            return before.fund + share * (after.fund - before.fund)
-    return None
+def _few(run: Run, scenario: Scenario, paths: int, worlds: int | None) -> Run:
+    """A shorter run, with as many of the same worlds as it has room for."""
+    if worlds is None:
+        worlds = 1 if run.n_worlds == 1 else max(1, min(run.n_worlds, paths // PATHS_PER_WORLD))
+    return simulation.plan_run(scenario, paths, min(worlds, paths), run.seed, "random")
+
+
+def _answers(run: Run, report: Progress) -> list[Worth]:
+    """What every answer is worth."""
+    asked = list(responses.answers(run.scenario))
+    total = (1 + len(asked) * responses.RUNS) * run.n_paths
+    done = 0
+
+    def count(paths: int) -> None:
+        nonlocal done
+        done += paths
+        report(min(done, total), total)
+
+    study = responses.Responses(run, count)
+    return [study.worth(answer) for answer in asked]
+
+
+_NEEDS, _CURVE, _LOSSES, _SPLIT, _ANSWERS = (0.0, 0.06), (0.06, 0.35), (0.35, 0.45), (0.45, 0.8), (0.8, 1.0)
+_WHOLE = 10_000  # steps of the progress
+
+
+class _Stages:
+    """One progress for stages that count differently: each has its share of the whole."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+
+    def part(self, span: tuple[float, float]) -> Progress:
+        """Progress of one stage."""
+
+        def report(done: int, work: int) -> None:
+            if self._progress is not None:
+                share = min(done / max(work, 1), 1.0)
+                self._progress(round(_WHOLE * (span[0] + (span[1] - span[0]) * share)), _WHOLE)
+
+        return report

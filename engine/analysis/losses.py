@@ -132,8 +132,7 @@ def simulate_losses(run: Run, progress: Progress | None = None) -> Losses:
         found.loss.sum(axis=0)[None], found.largest.max(axis=0, initial=0.0)[None],
         np.asarray(found.struck.any(axis=0))[None], np.zeros((1, *found.revenue.shape)), found.revenue,
     )  # fmt: skip
-    target = run.worlds.values.get("plan.target", np.full(len(run.worlds), run.scenario.plan.target.value))
-    short = np.maximum(np.asarray(target, float)[:, None] - found.revenue, 0.0)
+    short = np.maximum(run.worlds.read("plan.target")[:, None] - found.revenue, 0.0)
     tails = {name: Tail(at, _beyond(short, at.value, float(name))) for name, at in levels(short, CONFIDENCES).items()}
     curves = {name: _curves(found, j) for j, name in enumerate(risks)} | {TOTAL: _curves(everything, 0)}
     return Losses(

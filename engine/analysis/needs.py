@@ -31,6 +31,8 @@ class Needs:
         What has been asked of each fund by the end of each month. [CNY]
     by_risk : ndarray, shape (risks + 1, worlds, paths)
         What the response to each risk costs in the year, and last what the reviews decide; paid from funds. [CNY]
+    revenue : ndarray, shape (worlds, paths)
+        [CNY]
     current : ndarray, shape (funds,)
         What the funds hold in the scenario, uncertain amounts at their centre. [CNY]
     """
@@ -39,6 +41,7 @@ class Needs:
     run: Run
     drawn: np.ndarray
     by_risk: np.ndarray
+    revenue: np.ndarray
     current: np.ndarray
 
     @property
@@ -77,27 +80,28 @@ def simulate_needs(
     if not scenario.funds:
         raise SimulationError(f"{scenario.file}: there is no fund; add one, such as [funds.contingency]")
     run = simulation.plan_run(scenario, paths, worlds, seed, "random")
-    target = run.worlds.values.get("plan.target", np.full(len(run.worlds), scenario.plan.target.value))
-    amount = ENDLESS * np.asarray(target, float)
+    amount = ENDLESS * run.worlds.read("plan.target")
     run = replace(run, worlds=run.worlds.changed({f"funds.{name}.amount": amount for name in scenario.funds}))
     value, _ = arrays.result_rows(scenario, ("funds",))
     funds, months = len(scenario.funds), scenario.plan.months
-    rows = funds * months + len(scenario.risks) + 1
+    rows = funds * months + len(scenario.risks) + 2
     simulation.require_memory(2 * 8 * rows * run.n_paths, f"{run.n_paths:,} paths", "ask for fewer paths")
     drawn = np.empty((funds, months, len(run.worlds), run.paths_per_world))
     by_risk = np.empty((len(scenario.risks) + 1, len(run.worlds), run.paths_per_world))
+    revenue = np.empty((len(run.worlds), run.paths_per_world))
     paid = _paid_from_funds(scenario)
     for chunk, out in simulation.outputs(run, ("funds",), progress):
         shape = (chunk.stop - chunk.start, chunk.n_paths)
         place = (slice(chunk.start, chunk.stop), slice(chunk.path, chunk.path + chunk.n_paths))
         balance = out.values[value.fund_months :][: months * funds].reshape(months, funds, *shape).swapaxes(0, 1)
         drawn[:, :, *place] = amount[place[0], None] - balance
+        revenue[place] = out.values[value.revenue].reshape(shape)
         costs = out.values[value.response_cost :][: len(paid)].reshape(len(paid), *shape)
         by_risk[:-1][:, *place] = costs * paid[:, None, None]
         asked = out.values[value.fund_need :][:funds].reshape(funds, *shape).sum(axis=0)
         by_risk[-1][place] = asked - by_risk[:-1][:, *place].sum(axis=0)
     current = np.array([float(fund.amount.central()) for fund in scenario.funds.values()])
-    return Needs(scenario, run, drawn, by_risk, current)
+    return Needs(scenario, run, drawn, by_risk, revenue, current)
 
 
 def _paid_from_funds(scenario: Scenario) -> np.ndarray:

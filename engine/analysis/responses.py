@@ -17,6 +17,7 @@ from engine.simulation import Run
 
 _NEVER = 1e9  # a trigger that no severity reaches
 _ROUNDS = 4  # of the search for the cost at which an answer stops to pay
+RUNS = 3  # simulations of an answer, on average
 _CLOSE = 0.005  # of that cost
 
 Report = Callable[[int], None]
@@ -129,8 +130,7 @@ class Responses:
     def __init__(self, run: Run, report: Report | None = None) -> None:
         self.run, self._report = run, report
         self._value, _ = arrays.result_rows(run.scenario)
-        target = run.worlds.values.get("plan.target", np.full(len(run.worlds), run.scenario.plan.target.value))
-        self._target = np.asarray(target, float)[:, None]
+        self._target = run.worlds.read("plan.target")[:, None]
         self._risks = list(run.scenario.risks)
         self._with = self._year({})
 
@@ -155,7 +155,7 @@ class Responses:
         at, lines, funds = self._value, len(run.scenario.lines), run.scenario.funds
         drawn = np.empty((len(funds), *shape))
         for f, name in enumerate(funds):
-            drawn[f] = self._held(run, name)[:, None]
+            drawn[f] = run.worlds.read(f"funds.{name}.amount")[:, None]
         for chunk, out in simulation.outputs(run):
             part = (chunk.stop - chunk.start, chunk.n_paths)
             place = (slice(chunk.start, chunk.stop), slice(chunk.path, chunk.path + chunk.n_paths))
@@ -167,13 +167,6 @@ class Responses:
             if self._report is not None:
                 self._report(part[0] * part[1])
         return _Year(revenue, revenue >= self._target * (1.0 - 1e-9), contribution, costs, corrective, drawn)
-
-    @staticmethod
-    def _held(run: Run, fund: str) -> np.ndarray:
-        """What a fund holds in each world."""
-        amount = run.worlds.values.get(f"funds.{fund}.amount")
-        held = run.scenario.funds[fund].amount.value if amount is None else amount
-        return np.broadcast_to(np.asarray(held, float), (len(run.worlds),))
 
     def _cost(self, answer: Answer) -> np.ndarray | None:
         """What it costs on every path, where the scenario gives it a cost."""

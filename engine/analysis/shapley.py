@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import factorial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -55,6 +55,11 @@ class Share:
     def interaction(self) -> float:
         return self.shapley.value - self.first_in.value
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        plain = {name: getattr(self, name).to_json() for name in ("first_in", "last_in", "shapley")}
+        return {**plain, "interaction": self.interaction}
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -63,6 +68,11 @@ class Ledger:
     none: Figure
     all: Figure
     shares: dict[str, Share]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        shares = {name: share.to_json() for name, share in self.shares.items()}
+        return {"none": self.none.to_json(), "all": self.all.to_json(), "shares": shares}
 
 
 @dataclass(frozen=True)
@@ -200,11 +210,10 @@ class _Table:
 
     def attained(self) -> np.ndarray:
         """1 where revenue reaches the target, shape (pairs,)."""
-        scenario, worlds = self.run.scenario, self.run.worlds
-        target = worlds.values.get("plan.target", np.full(len(worlds), scenario.plan.target.value))
+        target = self.run.worlds.read("plan.target")
         met = np.empty(self.pairs)
         for chosen, values, place in self._kinds(self.revenue):
-            bound = np.asarray(target, float)[chosen // self.run.paths_per_world]
+            bound = target[chosen // self.run.paths_per_world]
             met[place] = (values >= bound[:, None] * (1.0 - TOLERANCE)).ravel()
         return met
 

@@ -57,8 +57,8 @@ class Switched:
         self._always = simulation.ALL_RISKS & ~int(sum(1 << int(r) for r in self._risk))
         self._value, self._flag = arrays.result_rows(run.scenario, ("risks",))
         self._plan = arrays.build(run.worlds, ("risks",))
-        target = run.worlds.values.get("plan.target", np.full(len(run.worlds), run.scenario.plan.target.value))
-        endless = {f"funds.{name}.amount": ENDLESS * np.asarray(target, float) for name in run.scenario.funds}
+        amount = ENDLESS * run.worlds.read("plan.target")
+        endless = {f"funds.{name}.amount": amount for name in run.scenario.funds}
         self._endless = arrays.revise(self._plan, run.worlds.changed(endless))
         self._buffer = simulation.allocate(run.scenario, simulation.CHUNK_PATHS, ("risks",))
         self._world = np.arange(len(run.worlds))

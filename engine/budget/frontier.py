@@ -68,10 +68,15 @@ class Frontier:
     seed: int
     skipped: list[float]  # amounts with which no allocation keeps to the constraints
 
+    @property
+    def best(self) -> Point:
+        """The point with the highest P(attain)."""
+        return max(self.points, key=lambda point: point.p.value)
+
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
         return {
-            "of": self.of, "plan": self.plan, "paths": self.paths, "seed": self.seed,
+            "of": self.of, "plan": self.plan, "paths": self.paths, "seed": self.seed, "best": self.best.money,
             "points": [point.to_json() for point in self.points], "skipped": self.skipped,
         }  # fmt: skip
 

@@ -263,14 +263,22 @@ def write_charts(draw: Callable[[Path], list[Path]], folder: Path) -> None:
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on stderr where that is a terminal; yields what takes (paths done, paths in all)."""
+def progress(of_paths: bool = True) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr where that is a terminal; yields what takes (done, in all), of paths or of all work."""
     if not sys.stderr.isatty():
         yield None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("Simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("paths"), TimeRemainingColumn())
+    count = (MofNCompleteColumn(), TextColumn("paths")) if of_paths else (TaskProgressColumn(),)
+    columns = (TextColumn("Simulating"), BarColumn(), *count, TimeRemainingColumn())
     with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -7,28 +7,35 @@ from typing import TYPE_CHECKING
 
 from engine.plots.allocation import allocation
 from engine.plots.drawdown import drawdown
+from engine.plots.exceedance import exceedance
 from engine.plots.fan import fan
 from engine.plots.frontier import frontier
 from engine.plots.fundcurve import fundcurve
+from engine.plots.matrix import MATRICES, matrix
 from engine.plots.prices import prices
 from engine.plots.responses import responses
 from engine.plots.scurve import scurve
+from engine.plots.waterfall import waterfall
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
     from engine.analysis.attainment import Forecast
+    from engine.analysis.contingency import Contingency
 
 __all__ = [
     "allocation",
     "drawdown",
+    "exceedance",
     "fan",
     "frontier",
     "fundcurve",
+    "matrix",
     "prices",
     "responses",
     "scurve",
+    "waterfall",
     "save",
     "save_allocation",
     "save_contingency",
@@ -59,9 +66,16 @@ def save_allocation(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
     return [save(draw(dataset), Path(folder) / f"{name}.png") for name, draw in charts.items()]
 
 
-def save_contingency(curve: xr.Dataset, drawn: xr.Dataset, folder: str | Path) -> list[Path]:
+def save_contingency(found: Contingency, folder: str | Path) -> list[Path]:
     """Write every chart of a contingency study into a folder as PNG; returns the files."""
-    charts = {"fund": fundcurve(curve), "drawdown": drawdown(drawn)}
+    charts = {
+        "fund": fundcurve(found.curve_dataset), "drawdown": drawdown(found.drawn_dataset),
+        "exceedance": exceedance(found.losses_dataset), "waterfall": waterfall(found.waterfall_dataset),
+    }  # fmt: skip
+    placed = found.matrix_dataset
+    for which, bands in MATRICES.items():
+        if placed["level"].isin(list(bands)).any():
+            charts[f"matrix_{which}"] = matrix(placed, which)
     return [save(ax, Path(folder) / f"{name}.png") for name, ax in charts.items()]
 
 

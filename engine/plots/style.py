@@ -81,10 +81,11 @@ def number(value: float, digits: int = 3) -> str:
 
     Examples
     --------
-    >>> number(1500.0), number(2.5), number(-0.0)
-    ('1,500', '2.5', '0')
+    >>> number(1500.0), number(2.5), number(-0.0), number(1500.0, 0)
+    ('1,500', '2.5', '0', '1,500')
     """
-    return f"{round(value, digits) + 0.0:,.{digits}f}".rstrip("0").rstrip(".")
+    words = f"{round(value, digits) + 0.0:,.{digits}f}"
+    return words.rstrip("0").rstrip(".") if digits else words
 
 
 def in_unit(axis_of: Axes, which: str, scale: float) -> None:

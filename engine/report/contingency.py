@@ -8,14 +8,19 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.figures import PM, Unit, money_unit, percent, probability, with_error
+from engine.report.figures import MISSING, PM, Unit, money_unit, percent, probability, with_error
 from engine.report.summary import attain_text, make_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from engine.analysis.contingency import Contingency, FundFacts
-    from engine.analysis.estimates import Chance
+    from engine.analysis.contingency import Contingency
+    from engine.analysis.estimates import Chance, Figure
+    from engine.analysis.funds import FundFacts
+    from engine.analysis.levels import Level
+    from engine.analysis.losses import RiskLoss
+    from engine.analysis.responses import Worth
+    from engine.budget.frontier import Frontier
 
 
 def contingency_parts(found: Contingency) -> list[RenderableType]:
@@ -29,8 +34,11 @@ def contingency_parts(found: Contingency) -> list[RenderableType]:
     parts: list[RenderableType] = [title]
     for name, facts in found.facts.items():
         parts += [*_answer(name, facts, unit, run.n_paths, run.n_worlds), _padded(_levels(facts, unit, run.n_worlds))]
-    parts += [_padded(_curve(found, unit)), _padded(_joint(found)), _padded(_split(found, unit))]
+    parts += [_padded(_curve(found, unit)), _padded(_joint(found)), _padded(_euler(found, unit))]
     parts += [_padded(_release(found, unit)), _padded(_covered(found, unit))]
+    parts += [_padded(_losses(found, unit)), _padded(_shortfall(found, unit))]
+    parts += [_padded(_shapley(found, unit)), _padded(_ledger(found, unit)), Text(_how_split(found))]
+    parts += [_padded(_answers(found, unit)), Text(_what_pays(found, unit))]
     note = f"Needs are those of a fund without a limit. {PM} is one standard error, over paths and worlds."
     return [*parts, _padded(Text(note, style="dim"))]
 
@@ -97,11 +105,11 @@ def _joint(found: Contingency) -> Text:
     )
 
 
-def _split(found: Contingency, unit: Unit) -> Table:
+def _euler(found: Contingency, unit: Unit) -> Table:
     """What each risk takes of the worst needs; the parts add up."""
     title = f"Needs in the worst {percent(1 - found.confidence, 0)} of years, all funds"
     table = make_table(title, str(unit), "Share")
-    for name, money in sorted(found.split.items(), key=lambda item: -item[1]):
+    for name, money in sorted(found.euler.items(), key=lambda item: -item[1]):
         table.add_row(name, unit.amount(money, 2), percent(money / found.tail if found.tail else None))
     table.add_section()
     table.add_row("all", unit.amount(found.tail, 2), "")
@@ -124,3 +132,127 @@ def _covered(found: Contingency, unit: Unit) -> Text:
         f"month's end. The amount to keep covers the rest of the year with {percent(found.confidence, 0)}, seen from "
         f"each month alone; the whole year stays covered with {covers}."
     )
+
+
+def _money(figure: Figure | None, unit: Unit, most: int = 1) -> str:
+    return MISSING if figure is None else with_error(figure.value, figure.se, unit.scale, most)
+
+
+def _losses(found: Contingency, unit: Unit) -> Table:
+    """What each risk takes: how often, how much, and in the bad years."""
+    table = make_table(f"Lost, {unit}", "Strikes, %", "Mean year", "Impact, %", "Year in 10", "Strike in 10")
+
+    def row(name: str, loss: RiskLoss) -> None:
+        shares = (None if share is None else with_error(*share[:2], 0.01, 1) for share in (loss.strikes, loss.impact))
+        often, impact = (share or MISSING for share in shares)
+        worst = (_level(view["0.9"], unit) for view in (loss.aggregate, loss.occurrence))
+        table.add_row(name, often, _money(loss.mean, unit), impact, *worst)
+
+    for name, loss in sorted(found.losses.by_risk.items(), key=lambda item: -item[1].mean.value):
+        row(name, loss)
+    table.add_section()
+    row("all", found.losses.total)
+    return table
+
+
+def _level(found: Level, unit: Unit) -> str:
+    """A quantile with its standard error, from its 90 % interval."""
+    return with_error(found.value, (found.hi - found.lo) / 3.29, unit.scale, 1)
+
+
+def _shortfall(found: Contingency, unit: Unit) -> Table:
+    """How far the target is missed in the bad years."""
+    table = make_table(f"Shortfall from the target, {unit}", "Not exceeded (VaR)", "Sampling, 90 %", "Beyond (CVaR)")
+    for name, tail in found.losses.shortfall.items():
+        span = _span(tail.var.lo, tail.var.hi, unit, 1)
+        table.add_row(f"{percent(float(name), 0)} of years", unit.amount(tail.var.value), span, _money(tail.cvar, unit))
+    return table
+
+
+def _shapley(found: Contingency, unit: Unit) -> Table:
+    """What each risk takes of every measure; the parts add up."""
+    table = make_table(f"Each risk does, {unit}", "Mean need", "Mean revenue", "P(attain), points", "Median revenue")
+    ledgers = found.split.ledgers
+    scales = {"fund_need": unit.scale, "revenue": unit.scale, "p_attain": 0.01, "revenue_p50": unit.scale}
+
+    def row(name: str, figures: dict[str, Figure]) -> None:
+        table.add_row(name, *(with_error(*figures[measure], scale, 2) for measure, scale in scales.items()))
+
+    for name in sorted(ledgers["revenue"].shares, key=lambda name: ledgers["revenue"].shares[name].shapley.value):
+        row(name, {measure: ledger.shares[name].shapley for measure, ledger in ledgers.items()})
+    table.add_section()
+    row("with none of them", {measure: ledger.none for measure, ledger in ledgers.items()})
+    row("with all of them", {measure: ledger.all for measure, ledger in ledgers.items()})
+    return table
+
+
+def _ledger(found: Contingency, unit: Unit) -> Table:
+    """How the mean need comes about: alone, last, on average over all orders, and by acting together."""
+    ledger = found.split.ledgers["fund_need"]
+    table = make_table(f"Ledger of the mean need, {unit}", "First in", "Last in", "Shapley", "Together")
+    for name, share in sorted(ledger.shares.items(), key=lambda item: -item[1].shapley.value):
+        figures = (share.first_in, share.last_in, share.shapley)
+        if any(figure.value for figure in figures):
+            table.add_row(name, *(_money(figure, unit, 2) for figure in figures), unit.amount(share.interaction, 2))
+    table.add_section()
+    shares = ledger.shares.values()
+    sums = [sum(getattr(share, part).value for share in shares) for part in ("first_in", "last_in", "shapley")]
+    together = sum(share.interaction for share in shares)
+    table.add_row("sum", *(unit.amount(value, 2) for value in (*sums, together)))
+    return table
+
+
+def _how_split(found: Contingency) -> str:
+    split = found.split
+    how = "Every set of the risks counts" if split.exact else "Random orders of the risks, whose error is in the errors"
+    return (
+        f"{how}: {split.paths:,} paths, {split.years:,} simulated years. First in + together = Shapley; the Shapley "
+        "values add up from none of the risks to all."
+    )
+
+
+def _answers(found: Contingency, unit: Unit) -> Table:
+    """What each answer costs and buys."""
+    table = make_table(f"Answers, {unit}", "Cost", "Revenue", "Points", "Contribution", "Pays up to")
+    for worth in sorted(found.answers, key=lambda worth: -worth.contribution.value):
+        points = with_error(*worth.points, most=2)
+        money = (_money(figure, unit, 2) for figure in (worth.cost, worth.revenue))
+        gain = _money(worth.contribution, unit, 2)
+        table.add_row(worth.answer.name, *money, points, gain, _pays_up_to(worth, unit))
+    return table
+
+
+def _pays_up_to(worth: Worth, unit: Unit) -> str:
+    """The multiple of its cost, or the money, from which an answer takes more than it brings."""
+    if worth.pays_up_to is not None:
+        return f"{with_error(*worth.pays_up_to, most=2)} x"
+    if worth.cost is not None and worth.cost.value > 0:
+        return f"{max(worth.most.value, 0.0) / worth.cost.value:.2f} x"
+    return _money(worth.most, unit, 2)
+
+
+def _what_pays(found: Contingency, unit: Unit) -> str:
+    """How to read the answers, and which of them do not pay."""
+    words = (
+        "Each answer is taken away, all else the same, on the same paths. It stops to pay where its cost is the "
+        f"multiple in the last column or, where the plan gives it no cost, so many {unit} a year."
+    )
+    losing = [worth for worth in found.answers if worth.contribution.value < -2.0 * worth.contribution.se]
+    if losing:
+        names = ", ".join(f"{worth.answer.name} ({_money(worth.contribution, unit)})" for worth in losing)
+        words += f" Less contribution with it than without: {names}."
+    return words
+
+
+def trade_off_parts(traded: Frontier) -> list[RenderableType]:
+    """The fund's best size where each unit of it is taken from the lines."""
+    from engine.report.budget import frontier_parts
+
+    best, unit = traded.best, money_unit(traded.scenario.plan.target.central(), traded.scenario.plan.currency)
+    gain = f"{with_error(best.change.value, best.change.se, 0.01, 2)} points"
+    held = f"the plan's {unit.amount(traded.plan)} {unit}"
+    if best.money == traded.plan:
+        words = f"Taken from the lines, {held} in {traded.of} are the best of the sizes tried."
+    else:
+        words = f"Taken from the lines, {unit.amount(best.money)} {unit} in {traded.of} are best: {gain} over {held}."
+    return [Text(""), *frontier_parts(traded), Text(words)]

@@ -38,6 +38,11 @@ class Worlds:
         """Worlds start..stop-1."""
         return Worlds(self.scenario, {k: v[start:stop] for k, v in self.values.items()}, self.streams[start:stop])
 
+    def read(self, knob: str) -> np.ndarray:
+        """Values of a knob, shape (n,)."""
+        at = self.values.get(knob)
+        return np.full(len(self), knobs.read(self.scenario, knob).value, float) if at is None else np.asarray(at, float)
+
     def changed(self, values: Mapping[str, np.ndarray | float]) -> "Worlds":
         """The same worlds with other values of some knobs, which are not checked."""
         more = {knob: np.array(np.broadcast_to(np.asarray(v, float), (len(self),))) for knob, v in values.items()}

@@ -1,0 +1,209 @@
+"""A fund: how sure each size of it is, when it runs dry, for which risks, and how it may be given back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.analysis import estimates
+from engine.analysis.estimates import Chance, Figure
+from engine.analysis.levels import Level, levels
+from engine.analysis.needs import Needs
+from engine.replay import Replay
+from engine.scenario.model import Scenario
+
+LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+EARLY = 0.1  # of the years in which a fund is used up: the month by which the earliest of them are
+CURVE = 21  # sizes at which P(attain) is looked at
+_TOLERANCE = 1e-9  # of the target: needs up to so much above a fund count as met
+
+
+@dataclass(frozen=True)
+class FundFacts:
+    """One fund, or all together.
+
+    Attributes
+    ----------
+    current : float
+        What it holds. [CNY]
+    confidence : Chance
+        P(it suffices).
+    levels : dict of str to Level
+    need, unspent : Figure
+        Mean need, and mean money left of what it holds. [CNY]
+    exhausted_month : Figure or None
+        Mean month, from 1, in which it is used up, over the years in which it is.
+    exhausted_early : float or None
+        Month by which a tenth of those years have used it up.
+    """
+
+    current: float
+    confidence: Chance
+    levels: dict[str, Level]
+    need: Figure
+    unspent: Figure
+    exhausted_month: Figure | None
+    exhausted_early: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        month = self.exhausted_month
+        return {
+            "current": self.current, "confidence": self.confidence.to_json(),
+            "levels": {name: _as_fund(level) for name, level in self.levels.items()},
+            "need": self.need.to_json(), "expected_unspent": self.unspent.to_json(),
+            "exhausted_month": None if month is None else month.to_json(), "exhausted_early": self.exhausted_early,
+        }  # fmt: skip
+
+
+def _as_fund(found: Level) -> dict[str, float]:
+    """A level by the names of a fund's report."""
+    plain = found.to_json()
+    return {"fund": plain.pop("value"), **plain}
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What a fund of one size does: P(it suffices), P(attain), P(both), on the same paths."""
+
+    fund: float
+    suffices: Chance
+    attains: Chance
+    both: Chance
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {name: v if name == "fund" else v.to_json() for name, v in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Release:
+    """End of one month: what must be kept so that the rest of the year stays covered, and what has been given back."""
+
+    month: int
+    keep: float
+    returned: Figure  # so far, mean over all years
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {"month": self.month, "keep": self.keep, "returned": self.returned.to_json()}
+
+
+def facts(needs: Needs, fund: str, confidences: Sequence[float] = LEVELS) -> FundFacts:
+    """What there is to say about one fund."""
+    drawn, held = needs.months_of(fund), needs.held(fund)
+    need = drawn[-1]
+    slack = _TOLERANCE * target_of(needs.scenario)
+    used_up = (drawn > held + slack).sum(axis=0)  # months from the one in which it is used up to the end
+    months = drawn.shape[0]
+    month = np.where(used_up > 0, months + 1 - used_up, 0)
+    dry = month[month > 0]
+    return FundFacts(
+        current=held,
+        confidence=estimates.chance(need <= held + slack),
+        levels=levels(need, confidences),
+        need=estimates.mean(need),
+        unspent=estimates.mean(np.maximum(held - need, 0.0)),
+        exhausted_month=estimates.ratio(month, month > 0),
+        exhausted_early=float(estimates.at(np.sort(dry), np.array([EARLY]))[0]) if dry.size else None,
+    )
+
+
+def target_of(scenario: Scenario) -> float:
+    return float(scenario.plan.target.central())
+
+
+def euler(parts: np.ndarray, confidence: float) -> tuple[np.ndarray, float]:
+    """Share of each part in the mean of the worst totals (CVaR), shape (parts,), and that mean; they add up exactly.
+
+    Parameters
+    ----------
+    parts : ndarray, shape (parts, ...)
+        On every path; their sum over the first axis is the total.
+    confidence : float
+        The worst 1 - confidence of all paths count.
+
+    Notes
+    -----
+    The allocation of Euler's rule for CVaR: E[part | total among the worst] (Tasche 1999). Where several paths tie at
+    the edge each of them counts by the same fraction.
+    """
+    flat = parts.reshape(parts.shape[0], -1)
+    total = flat.sum(axis=0)
+    count = (1.0 - confidence) * total.size
+    edge = float(estimates.at(np.sort(total), np.array([confidence]))[0])
+    beyond, at_edge = total > edge, total == edge
+    fraction = np.clip((count - beyond.sum()) / max(1, int(at_edge.sum())), 0.0, 1.0)
+    weight = beyond + fraction * at_edge
+    weight = weight / weight.sum()
+    return flat @ weight, float(total @ weight)
+
+
+def release(drawn: np.ndarray, fund: float, confidence: float) -> tuple[list[Release], Chance]:
+    """The schedule of giving money back, and P(the year stays covered) under it.
+
+    At each month's end what is above the amount to keep goes back. That amount is the quantile of what the rest of
+    the year will ask for, over all years; it does not look at how this year has gone.
+
+    Parameters
+    ----------
+    drawn : ndarray, shape (months, worlds, paths)
+        Asked for by the end of each month. [CNY]
+    """
+    months = drawn.shape[0]
+    left = np.full(drawn.shape[1:], float(fund))
+    covered = np.ones(drawn.shape[1:], bool)
+    returned = np.zeros(drawn.shape[1:])
+    found, before = [], np.zeros(drawn.shape[1:])
+    for t in range(months):
+        left -= drawn[t] - before
+        before = drawn[t]
+        covered &= left >= -1e-9 * max(fund, 1.0)
+        rest = np.sort(drawn[-1] - drawn[t], axis=None)
+        keep = float(estimates.at(rest, np.array([confidence]))[0]) if t < months - 1 else 0.0
+        back = np.maximum(left - keep, 0.0)
+        left -= back
+        returned += back
+        found.append(Release(t + 1, keep, estimates.mean(returned)))
+    return found, estimates.chance(covered)
+
+
+def curve(needs: Needs, replay: Replay, fund: str, report: Callable[[int], None]) -> list[CurvePoint]:
+    """P(suffices), P(attain) and P(both) at sizes from nothing to what 99.9 % of all years need.
+
+    A year in which no fund runs dry is the year of `needs`: only the others are simulated for each size. `report` is
+    called with the paths simulated so far.
+    """
+    scenario, need = needs.scenario, needs.of(fund)
+    top = max(float(np.quantile(need, 0.999)), needs.held(fund), 1e-9)
+    target, worlds = needs.run.worlds.read("plan.target")[:, None], replay.run.worlds
+    slack = _TOLERANCE * target_of(scenario)
+    others = np.zeros(need.shape, bool)
+    for name in scenario.funds:
+        if name != fund:
+            others |= needs.of(name) > worlds.read(f"funds.{name}.amount")[:, None]
+    points = []
+    for size in np.unique(np.append(np.linspace(0.0, top, CURVE), needs.held(fund))):
+        dry = others | (need > size)
+        revenue = needs.revenue.copy()
+        if dry.any():
+            ends, paths = np.cumsum(dry.sum(axis=1)), np.nonzero(dry)[1]
+            revenue[dry] = replay.of_paths({f"funds.{fund}.amount": float(size)}, ends, paths)[0]
+        report(replay.done)
+        attains, suffices = revenue >= target * (1.0 - 1e-9), need <= size + slack
+        points.append(CurvePoint(float(size), *map(estimates.chance, (suffices, attains, attains & suffices))))
+    return points
+
+
+def smallest(points: Sequence[CurvePoint], confidence: float) -> float | None:
+    """The smallest fund with P(both) at a confidence, between the points by a straight line; None where none is."""
+    for before, after in zip([None, *points[:-1]], points, strict=True):
+        if after.both.value >= confidence:
+            if before is None or after.both.value == before.both.value:
+                return after.fund
+            share = (confidence - before.both.value) / (after.both.value - before.both.value)
+            return before.fund + share * (after.fund - before.fund)
+    return None
