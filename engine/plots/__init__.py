@@ -13,6 +13,7 @@ from engine.plots.fundcurve import fundcurve
 from engine.plots.prices import prices
 from engine.plots.responses import responses
 from engine.plots.scurve import scurve
+from engine.plots.stress import stress
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,11 +30,13 @@ __all__ = [
     "prices",
     "responses",
     "scurve",
+    "stress",
     "save",
     "save_allocation",
     "save_contingency",
     "save_forecast",
     "save_frontier",
+    "save_stress",
 ]
 
 
@@ -68,6 +71,11 @@ def save_contingency(curve: xr.Dataset, drawn: xr.Dataset, folder: str | Path) -
 def save_frontier(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
     """Write the chart of a frontier into a folder as PNG; returns the files."""
     return [save(frontier(dataset), Path(folder) / f"frontier_{_file_name(dataset.attrs['of'])}.png")]
+
+
+def save_stress(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the chart of a stress test into a folder as PNG; returns the files."""
+    return [save(stress(dataset), Path(folder) / "stress.png")]
 
 
 def _file_name(name: str) -> str:
