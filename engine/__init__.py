@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.analysis.attainment import Forecast, forecast
     from engine.analysis.contingency import Contingency, contingency
+    from engine.analysis.stress import StressTest, stress
     from engine.budget.allocation import Allocation
     from engine.budget.frontier import Frontier, frontier
     from engine.budget.optimise import optimise
     from engine.budget.regret import RegretTable, regret
     from engine.errors import AllocationError, EngineError, Fault, ScenarioError, SimulationError, StoreError
     from engine.reading import load
+    from engine.scenario.library import stress_paths
     from engine.scenario.load import parse, reference_path
     from engine.scenario.model import Scenario
     from engine.simulation import simulate
@@ -43,6 +45,9 @@ _HOMES = {
     "RegretTable": "engine.budget.regret",
     "contingency": "engine.analysis.contingency",
     "Contingency": "engine.analysis.contingency",
+    "stress": "engine.analysis.stress",
+    "StressTest": "engine.analysis.stress",
+    "stress_paths": "engine.scenario.library",
     "EngineError": "engine.errors",
     "ScenarioError": "engine.errors",
     "SimulationError": "engine.errors",
@@ -67,6 +72,9 @@ __all__ = [
     "RegretTable",
     "contingency",
     "Contingency",
+    "stress",
+    "StressTest",
+    "stress_paths",
     "EngineError",
     "ScenarioError",
     "SimulationError",

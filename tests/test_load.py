@@ -263,7 +263,10 @@ def test_review_levels_are_sorted_by_lag() -> None:
 # ---------------------------------------------------------------------------------------------------- resolved text
 
 
-@pytest.mark.parametrize("file", sorted(reference_path().parent.glob("*.toml")), ids=lambda file: file.stem)
+FILES = sorted(reference_path().parent.rglob("*.toml"))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_scenario_files_load_and_read_back_to_the_same_hash(file: Path) -> None:
     scenario = load(file)
     text = scenario.resolved_text()
@@ -515,9 +518,6 @@ def given(node: Any, name: str = "") -> Iterator[tuple[str, Quantity]]:
     elif isinstance(node, dict):
         for key, item in node.items():
             yield from given(item, f"{name}.{key}")
-
-
-FILES = sorted(reference_path().parent.glob("*.toml"))
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -12,7 +12,7 @@ import xarray as xr
 from forecasts import MadeUpForecast
 from matplotlib.figure import Figure
 
-from engine.plots import allocation, fan, frontier, prices, responses, save_forecast, scurve
+from engine.plots import allocation, fan, frontier, prices, responses, save_forecast, scurve, stress
 
 
 @pytest.mark.parametrize(("chart", "source"), [(fan, "fan"), (scurve, "curve")])
@@ -104,3 +104,38 @@ def test_the_frontier_marks_the_plan() -> None:
     ax = frontier(dataset)
     assert any("100 M CNY" in text.get_text() for text in ax.texts)
     assert ax.get_ylim()[0] < 0.1 and ax.get_ylim()[1] > 0.25
+
+
+def made_up_stresses() -> xr.Dataset:
+    """Two stresses that harm and one that helps, worst first."""
+    columns = {"difference": np.array([-0.06, -0.01, 0.02]), "revenue_difference": np.array([-60e6, -5e6, 0.0])}
+    errors = {f"{name}_se": 0.1 * np.abs(values) for name, values in columns.items()}
+    attrs = {"p_attain": 0.09, "p_attain_se": 0.01, "revenue": 1.35e9, "revenue_se": 5e6, "target": 1.5e9}
+    return xr.Dataset(
+        {name: ("stress", values) for name, values in (columns | errors).items()},
+        {"stress": ["slump", "a price war that lasts for all of the second quarter", "luck"]},
+        {"base": "Plan", "currency": "CNY", **attrs},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_stresses_stand_side_by_side_worst_at_the_top(given: bool) -> None:
+    axes = Figure(layout="constrained").add_subplot() if given else None
+    ax = stress(made_up_stresses(), ax=axes)
+    assert axes is None or ax is axes
+    figure = ax.get_figure()
+    assert figure is not None
+    left, right = figure.axes
+    assert left is ax
+    tops = sorted(zip(ax.get_yticks(), ax.get_yticklabels(), strict=True), key=lambda tick: -tick[0])
+    assert [label.get_text().split()[0] for _, label in tops] == ["slump", "a", "luck"]
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([-6.0, -1.0, 2.0])  # points
+    assert [bar.get_width() for bar in right.patches] == pytest.approx([-60.0, -5.0, 0.0])  # M CNY
+    for panel, number in ((left, "+2.0"), (right, "0")):
+        assert number in [text.get_text() for text in panel.texts]
+        low, high = panel.get_xlim()
+        assert all(
+            low < bar.get_width() + sign * 0.2 * abs(bar.get_width()) < high
+            for bar in panel.patches
+            for sign in (-1, 1)
+        )

@@ -151,6 +151,47 @@ class Chance(NamedTuple):
         return self._asdict()
 
 
+class Scores(NamedTuple):
+    """An estimate with what each path contributes to it, shape (worlds, paths).
+
+    To first order the estimate moves as the mean of the contributions does, so their mean's error, clustered by world,
+    is its error; and the error of a difference on the same paths is that of the difference of the contributions.
+    """
+
+    value: float
+    scores: np.ndarray
+
+    @property
+    def figure(self) -> Figure:
+        """The estimate and its standard error."""
+        return Figure(self.value, mean(self.scores).se)
+
+    def minus(self, other: "Scores") -> Figure:
+        """The difference to an estimate from the same paths of the same worlds, and its paired standard error."""
+        return Figure(self.value - other.value, mean(self.scores - other.scores).se)
+
+
+def mean_scores(values: np.ndarray) -> Scores:
+    """Mean over all paths, shape (worlds, paths): each path contributes its value."""
+    return Scores(float(values.mean()), values)
+
+
+def quantile_scores(values: np.ndarray, level: float) -> Scores:
+    """Quantile over all paths, shape (worlds, paths).
+
+    Notes
+    -----
+    Bahadur (1966): q moves by -(F(q) - level) / f(q), so that a path contributes -1 / f(q) where it lies at or below q,
+    else nothing. 1 / f(q) is the slope of the sample's quantile function over one error of F(q) to either side, which
+    makes the error of the quantile that of Woodruff (1952), as `quantiles` gives it.
+    """
+    found, errors = quantiles([values], 1, np.array([level]))
+    below = values <= found[0]
+    share_error = mean(below).se
+    slope = errors[0] / share_error if share_error > 0 else 0.0
+    return Scores(float(found[0]), -slope * below)
+
+
 def mean(scores: np.ndarray) -> Figure:
     """Mean over all paths; scores have the shape (worlds, paths).
 

@@ -17,6 +17,7 @@ from engine.budget.optimise import check, fresh_seed, prepare, tidy
 from engine.budget.oracle import Oracle
 from engine.budget.problem import Problem
 from engine.budget.search import Search
+from engine.scenario import library
 from engine.scenario.model import Scenario
 
 ALLOCATIONS = ("plan", "optimum", "equal split", "mean value", "worst case")
@@ -89,9 +90,10 @@ def regret(
     found: dict[str, dict[str, float]] = {}
     cells: dict[str, list[Cell | None]] = {name: [] for name in (*ALLOCATIONS, OWN)}
     total = 0
-    for scenario in scenarios:
+    names = library.names(scenarios)
+    for label, scenario in zip(names, scenarios, strict=True):
         if report is not None:
-            report(f"optimum of {_name(scenario)}")
+            report(f"optimum of {label}")
         setting, _ = prepare(
             scenario, goals.choose("p_attain", 0.9), paths, worlds, seed, solver, None, announce, False
         )
@@ -116,16 +118,7 @@ def regret(
         for name, amounts in found.items():
             x = _carried(decision, amounts)
             cells[name].append(None if x is None else _cell(_attained(fresh, x), own))
-    return RegretTable(_distinct([_name(s) for s in scenarios]), found, cells, total, seed)
-
-
-def _name(scenario: Scenario) -> str:
-    return scenario.file.removesuffix(".toml")
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """Names, numbered where one stands there twice."""
-    return [f"{n} ({names[: j + 1].count(n)})" if names.count(n) > 1 else n for j, n in enumerate(names)]
+    return RegretTable(names, found, cells, total, seed)
 
 
 def _attained(oracle: Oracle, x: np.ndarray) -> np.ndarray:

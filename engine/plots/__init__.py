@@ -15,6 +15,7 @@ from engine.plots.matrix import MATRICES, matrix
 from engine.plots.prices import prices
 from engine.plots.responses import responses
 from engine.plots.scurve import scurve
+from engine.plots.stress import stress
 from engine.plots.waterfall import waterfall
 
 if TYPE_CHECKING:
@@ -35,12 +36,14 @@ __all__ = [
     "prices",
     "responses",
     "scurve",
+    "stress",
     "waterfall",
     "save",
     "save_allocation",
     "save_contingency",
     "save_forecast",
     "save_frontier",
+    "save_stress",
 ]
 
 
@@ -82,6 +85,11 @@ def save_contingency(found: Contingency, folder: str | Path) -> list[Path]:
 def save_frontier(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
     """Write the chart of a frontier into a folder as PNG; returns the files."""
     return [save(frontier(dataset), Path(folder) / f"frontier_{_file_name(dataset.attrs['of'])}.png")]
+
+
+def save_stress(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the chart of a stress test into a folder as PNG; returns the files."""
+    return [save(stress(dataset), Path(folder) / "stress.png")]
 
 
 def _file_name(name: str) -> str:

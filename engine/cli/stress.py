@@ -1,0 +1,110 @@
+"""Commands about what may go wrong: the plan against named stresses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from engine.cli.base import (
+    MAX_SEED,
+    ChartsOption,
+    JsonOption,
+    Options,
+    SeedOption,
+    SetOption,
+    ThreadsOption,
+    WorldsOption,
+    announce_compile,
+    app,
+    load,
+    print_json,
+    print_parts,
+    progress,
+    write_charts,
+)
+from engine.errors import EngineError, Fault, ScenarioError
+
+if TYPE_CHECKING:
+    from engine.scenario.model import Scenario
+
+
+@app.command()
+def stress(
+    scenarios: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SCENARIO...",
+            help="Stressed scenarios (.toml); the library of stresses where none is given.",
+            show_default=False,
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--base",
+            metavar="FILE",
+            help="The plan as it is, which the stresses extend; the reference plan where none is given.",
+            show_default=False,
+        ),
+    ] = None,
+    paths: Annotated[str, typer.Option(metavar="N", help="Paths (simulated years) of each scenario.")] = "200_000",
+    worlds: WorldsOption = None,
+    seed: SeedOption = "1",
+    changes: SetOption = None,
+    threads: ThreadsOption = None,
+    charts: ChartsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What price wars, lost customers and other named stresses do to the plan, on the same simulated years."""
+    options = Options("attain stress")
+    n_paths = options.whole("--paths", paths, low=1)
+    n_worlds = options.whole("--worlds", worlds, low=1)
+    the_seed = options.whole("--seed", seed, low=0, high=MAX_SEED)
+    n_threads = options.whole("--threads", threads, low=1)
+    options.folder("--charts", charts)
+    if base is not None and not scenarios:
+        message = "goes with scenarios: the library changes the reference plan, not this one"
+        options.faults.append(Fault("attain stress", "--base", message, f"name stresses that extend {base}"))
+    options.check()
+    assert n_paths is not None and the_seed is not None
+    plan, *stressed = _load_all([base, *(scenarios or _library())], changes)
+
+    from engine.analysis.stress import stress as study
+
+    with progress() as report:
+        found = study(
+            plan, stressed, paths=n_paths, worlds=n_worlds, seed=the_seed, threads=n_threads, progress=report,
+            announce=announce_compile,
+        )  # fmt: skip
+    if charts is not None:
+        from engine.plots import save_stress
+
+        write_charts(lambda folder: save_stress(found.dataset, folder), charts)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        from engine.report.stress import stress_parts
+
+        print_parts(*stress_parts(found))
+
+
+def _library() -> list[str]:
+    from engine.scenario.library import stress_paths
+
+    return [str(path) for path in stress_paths()]
+
+
+def _load_all(files: Sequence[str | None], changes: Sequence[str] | None) -> list[Scenario]:
+    """Every file with the changes, or the faults of all of them at once, each once."""
+    found: list[Scenario] = []
+    faults: dict[Fault, None] = {}
+    for file in files:
+        try:
+            found.append(load(file, changes))
+        except EngineError as error:
+            faults |= dict.fromkeys(error.faults or (Fault(str(file), "", str(error)),))
+    if faults:
+        raise ScenarioError(faults=list(faults))
+    return found
