@@ -102,6 +102,21 @@ def _review(number, whole, at, block, mark, month, planned, n):
 
 
 @step
+def _keep_drivers(whole, at, block, n):
+    """Copy what was drawn for the path: first occurrences, effectiveness of the lines, slips."""
+    row, value = at.row, at.value
+    for r in range(at.risk.risks):
+        first = whole[at.risk.first + r]
+        copy(block, value.drawn_start + r, row.start + first, n)
+        copy(block, value.drawn_severity + r, row.severity + first, n)
+        copy(block, value.drawn_duration + r, row.duration + first, n)
+    for b in range(at.line.lines):
+        copy(block, value.drawn_effect + b, row.line_effect + b, n)
+    for j in range(at.stream.launches):
+        copy(block, value.drawn_slip + j, row.slip + j, n)
+
+
+@step
 def _close(number, whole, at, block, mark, n):
     """Settle the year: backlog, contribution, targets."""
     value, row = at.value, at.row
@@ -121,6 +136,8 @@ def _close(number, whole, at, block, mark, n):
         add_scaled(block, value.contribution, -1.0, value.response_cost + r, n)
     met = value.size + at.flag.target_met
     targets.finish(number, whole, at.target, row, block, at.control.funds, value.fund_balance, overrun, met, n)
+    if value.drivers_kept:
+        _keep_drivers(whole, at, block, n)
     if value.targets_kept:
         for q in range(at.target.targets):
             copy(block, value.target_value + q, row.tally + 4 * q, n)

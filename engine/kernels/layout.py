@@ -215,12 +215,18 @@ class ValueAt(NamedTuple):
     target_value: int  # q where asked for: what each target measures
     occurrence_loss: int  # k where asked for: of risks that may strike more than once
     exposed: int  # r where asked for: Y0 of the exposed streams while an occurrence is active
+    drawn_start: int  # r where drivers are asked for: of the first occurrence, risks.NEVER where there is none
+    drawn_severity: int  # r, as above
+    drawn_duration: int  # r, as above
+    drawn_effect: int  # b where drivers are asked for
+    drawn_slip: int  # launches where drivers are asked for
     size: int
     streams_kept: int  # 1 where stream_months is asked for
     funds_kept: int
     targets_kept: int
     occurrences_kept: int
     risks_kept: int
+    drivers_kept: int
 
 
 class FlagAt(NamedTuple):

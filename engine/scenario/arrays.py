@@ -436,15 +436,22 @@ def _draws(build: Builder) -> layout.DrawAt:
     )
 
 
+DETAILS = ("streams", "funds", "targets", "occurrences", "risks", "drivers")
+
+
 def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layout.ValueAt, layout.FlagAt]:
     """Rows of a path's results; `detail` adds to them.
 
     streams, funds: the months of each; targets: what each measures; occurrences: the loss by each occurrence of the
-    risks that may strike more than once, before what comes back; risks: which strike, and the sales exposed to them.
+    risks that may strike more than once, before what comes back; risks: which strike, and the sales exposed to them;
+    drivers: start, severity and duration of each risk's first occurrence, effectiveness of lines, slip of launches.
     """
     months, streams = scenario.plan.months, len(scenario.streams)
     risks, funds = len(scenario.risks), len(scenario.funds)
-    kept = {f"{name}_kept": int(name in detail) for name in ("streams", "funds", "targets", "occurrences", "risks")}
+    kept = {
+        f"{name}_kept": int(name in detail)
+        for name in ("streams", "funds", "targets", "occurrences", "risks", "drivers")
+    }
     sizes = {
         "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1,
         "monthly_revenue": months, "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds,
@@ -455,6 +462,9 @@ def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layou
         "target_value": (len(scenario.targets) + 1) * kept["targets_kept"],
         "occurrence_loss": sum(events(scenario, name) for name in scenario.risks) * kept["occurrences_kept"],
         "exposed": risks * kept["risks_kept"],
+        **{f"drawn_{name}": risks * kept["drivers_kept"] for name in ("start", "severity", "duration")},
+        "drawn_effect": len(scenario.lines) * kept["drivers_kept"],
+        "drawn_slip": sum(s.launch is not None for s in scenario.streams.values()) * kept["drivers_kept"],
     }  # fmt: skip
     flags = {
         "status": months, "fund_exhausted": funds, "acted": len(scenario.review.levels),
