@@ -448,10 +448,7 @@ def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layou
     """
     months, streams = scenario.plan.months, len(scenario.streams)
     risks, funds = len(scenario.risks), len(scenario.funds)
-    kept = {
-        f"{name}_kept": int(name in detail)
-        for name in ("streams", "funds", "targets", "occurrences", "risks", "drivers")
-    }
+    kept = {f"{name}_kept": int(name in detail) for name in DETAILS}
     sizes = {
         "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1,
         "monthly_revenue": months, "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds,
