@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.analysis.attainment import Forecast, forecast
     from engine.analysis.contingency import Contingency, contingency
+    from engine.analysis.sensitivity.drivers import MissDrivers, miss_drivers
+    from engine.analysis.sensitivity.study import Sensitivity, sensitivity
     from engine.budget.allocation import Allocation
     from engine.budget.frontier import Frontier, frontier
     from engine.budget.optimise import optimise
@@ -43,6 +45,10 @@ _HOMES = {
     "RegretTable": "engine.budget.regret",
     "contingency": "engine.analysis.contingency",
     "Contingency": "engine.analysis.contingency",
+    "sensitivity": "engine.analysis.sensitivity.study",
+    "Sensitivity": "engine.analysis.sensitivity.study",
+    "miss_drivers": "engine.analysis.sensitivity.drivers",
+    "MissDrivers": "engine.analysis.sensitivity.drivers",
     "EngineError": "engine.errors",
     "ScenarioError": "engine.errors",
     "SimulationError": "engine.errors",
@@ -67,6 +73,10 @@ __all__ = [
     "RegretTable",
     "contingency",
     "Contingency",
+    "sensitivity",
+    "Sensitivity",
+    "miss_drivers",
+    "MissDrivers",
     "EngineError",
     "ScenarioError",
     "SimulationError",

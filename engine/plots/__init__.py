@@ -6,13 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.plots.allocation import allocation
+from engine.plots.density import density
 from engine.plots.drawdown import drawdown
 from engine.plots.fan import fan
 from engine.plots.frontier import frontier
 from engine.plots.fundcurve import fundcurve
+from engine.plots.indices import indices
 from engine.plots.prices import prices
 from engine.plots.responses import responses
 from engine.plots.scurve import scurve
+from engine.plots.spider import spider
+from engine.plots.tornado import tornado
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,18 +26,24 @@ if TYPE_CHECKING:
 
 __all__ = [
     "allocation",
+    "density",
     "drawdown",
     "fan",
     "frontier",
     "fundcurve",
+    "indices",
     "prices",
     "responses",
     "scurve",
+    "spider",
+    "tornado",
     "save",
     "save_allocation",
     "save_contingency",
+    "save_density",
     "save_forecast",
     "save_frontier",
+    "save_sensitivity",
 ]
 
 
@@ -68,6 +78,18 @@ def save_contingency(curve: xr.Dataset, drawn: xr.Dataset, folder: str | Path) -
 def save_frontier(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
     """Write the chart of a frontier into a folder as PNG; returns the files."""
     return [save(frontier(dataset), Path(folder) / f"frontier_{_file_name(dataset.attrs['of'])}.png")]
+
+
+def save_sensitivity(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the chart of a sensitivity study, named by its method, into a folder as PNG; returns the files."""
+    method = str(dataset.attrs["method"])
+    draw = {"tornado": tornado, "spider": spider}.get(method, indices)
+    return [save(draw(dataset), Path(folder) / f"{method}.png")]
+
+
+def save_density(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the chart of a year with a risk and without into a folder as PNG; returns the files."""
+    return [save(density(dataset), Path(folder) / f"density_{_file_name(dataset.attrs['risk'])}.png")]
 
 
 def _file_name(name: str) -> str:
