@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from engine.names import SENSITIVITY_LABELS
-from engine.plots.outcome import left_out, put_units, unit_of, worth_showing
+from engine.plots.outcome import left_out, put_units, subtitle, unit_of, worth_showing
 from engine.plots.style import BLUE, GREY, ORANGE, VERMILION, new_axes, styled
 
 SHOWN = 12  # knobs
@@ -33,8 +33,8 @@ def indices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     dataset : xarray.Dataset
-        The indices of the method, such as ``total`` and ``first``, with their ``_lo`` and ``_hi``, and ``told``
-        (knob), knobs in order; attrs ``method``, ``output``, ``currency``, ``target``, ``worlds``, ``paths``, and for PAWN ``without``.
+        The indices of the method, such as ``total`` and ``first``, with their ``_lo`` and ``_hi``, and ``told`` (knob),
+        knobs in order; attrs ``method``, ``output``, ``currency``, ``target``, ``worlds``, ``paths`` and ``without``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -81,6 +81,7 @@ def _label(ax: Axes, dataset: xr.Dataset, chosen: xr.Dataset, method: str) -> No
         text += f", {unit_of(dataset)}" if unit_of(dataset) else ""
     ax.set_xlabel(text)
     ax.set_title(_TITLE[method], pad=40)
-    words = f"{dataset.attrs['worlds']:,} worlds of {dataset.attrs['paths']:,} paths. Whiskers: 95 %.\n{left_out(dataset, chosen).strip()}"
-    note = ax.annotate(words, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=GREY)
-    note.set_in_layout(False)
+    subtitle(
+        ax, f"{dataset.attrs['worlds']:,} worlds of {dataset.attrs['paths']:,} paths. Whiskers: 95 %",
+        left_out(dataset, chosen),
+    )  # fmt: skip

@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from engine.names import SENSITIVITY_LABELS
-from engine.plots.style import in_unit, money_unit, number, unit_name
+from engine.plots.style import GREY, in_unit, money_unit, number, unit_name
 
-
-FEWEST = 3
+FEWEST = 3  # knobs of a chart
 
 
 def worth_showing(dataset: xr.Dataset, most: int) -> xr.Dataset:
@@ -22,7 +21,7 @@ def worth_showing(dataset: xr.Dataset, most: int) -> xr.Dataset:
 def left_out(dataset: xr.Dataset, shown: xr.Dataset) -> str:
     """How many knobs have no place in the chart."""
     rest = dataset.sizes["knob"] - shown.sizes["knob"]
-    return f" {rest} more knob{'s' if rest > 1 else ''} left out" if rest else ""
+    return f"{rest} more knob{'s' if rest > 1 else ''} left out" if rest else ""
 
 
 def knob_value(dataset: xr.Dataset, j: int, end: str) -> str:
@@ -78,3 +77,10 @@ def put_units(ax: Axes, which: str, dataset: xr.Dataset) -> None:
         axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     else:
         in_unit(ax, which, scale_of(dataset))
+
+
+def subtitle(ax: Axes, *lines: str) -> None:
+    """Lines between the title and the axes."""
+    text = "\n".join(line for line in lines if line)
+    note = ax.annotate(text, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=GREY)
+    note.set_in_layout(False)

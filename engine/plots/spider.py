@@ -6,7 +6,16 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from engine.plots.outcome import base_text, clipped, knob_value, left_out, output_label, put_units, worth_showing
+from engine.plots.outcome import (
+    base_text,
+    clipped,
+    knob_value,
+    left_out,
+    output_label,
+    put_units,
+    subtitle,
+    worth_showing,
+)
 from engine.plots.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, new_axes, styled
 
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, BLACK)
@@ -20,7 +29,8 @@ def spider(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     ----------
     dataset : xarray.Dataset
         ``change``, ``change_se``, ``position`` (knob, point), the position from 0 at the low end to 1 at the high end,
-        ``low``, ``high``, ``told``, ``unit`` (knob), knobs in order; attrs ``output``, ``base``, ``base_se``, ``currency``, ``target``.
+        ``low``, ``high``, ``told``, ``unit`` (knob), knobs in
+        order; attrs ``output``, ``base``, ``base_se``, ``currency``, ``target``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -45,8 +55,9 @@ def spider(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.set_xlabel("Where the knob stands between the ends of its range")
         ax.set_ylabel(output_label(dataset))
         ax.set_title("How the outcome follows each number", pad=40)
-        words = f"One at a time. Dashed: all central, {base_text(dataset)}.\nBands: 95 % of the change.{left_out(dataset, chosen)}"
-        note = ax.annotate(words, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=GREY)
-        note.set_in_layout(False)
+        subtitle(
+            ax, f"One at a time. Dashed: all central, {base_text(dataset)}",
+            f"Bands: 95 % of the change. {left_out(dataset, chosen)}",
+        )  # fmt: skip
         ax.legend(loc="upper center", bbox_to_anchor=(0.45, -0.16), ncols=1, fontsize=8.5)
     return ax

@@ -6,7 +6,16 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 
-from engine.plots.outcome import base_text, clipped, knob_value, left_out, output_label, put_units, worth_showing
+from engine.plots.outcome import (
+    base_text,
+    clipped,
+    knob_value,
+    left_out,
+    output_label,
+    put_units,
+    subtitle,
+    worth_showing,
+)
 from engine.plots.style import BLUE, GREY, ORANGE, new_axes, styled
 
 SHOWN = 12  # knobs
@@ -18,7 +27,8 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     dataset : xarray.Dataset
-        ``change``, ``change_se`` (knob, point) against the base, ``low``, ``high``, ``told``, ``unit`` (knob), knobs in order; attrs
+        ``change``, ``change_se`` (knob, point) against the base, ``low``, ``high``, ``told``, ``unit`` (knob), knobs in
+        order; attrs
         ``output``, ``base``, ``base_se``, ``currency``, ``target``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
@@ -55,9 +65,10 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         put_units(ax, "x", dataset)
         ax.set_xlabel(output_label(dataset))
         ax.set_title("Which numbers move the outcome most", pad=40)
-        words = f"One at a time, all others central: {base_text(dataset)}.\nWhiskers: 95 % of the change.{left_out(dataset, chosen)}"
-        note = ax.annotate(words, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=GREY)
-        note.set_in_layout(False)
+        subtitle(
+            ax, f"One at a time, all others central: {base_text(dataset)}",
+            f"Whiskers: 95 % of the change. {left_out(dataset, chosen)}",
+        )  # fmt: skip
         ax.legend(loc="lower right")
     return ax
 
