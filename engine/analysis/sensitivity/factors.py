@@ -99,7 +99,8 @@ def choose(scenario: Scenario, wanted: Sequence[str] = (), share: float | None =
     wanted : sequence of str, optional
         Names or patterns such as ``risks.*.probability``, each with a range of its own where one is wished for:
         ``NAME=10%``, or ``NAME=LOW:HIGH``. A pattern takes the uncertain knobs among its matches, where there are none
-        the random ones, and plain numbers only if they have a range. Default: all uncertain knobs.
+        the random ones, and plain numbers only if they have a range and are no parameters of another match. Default:
+        all uncertain knobs.
     share : float, optional
         Range of the plain numbers, as a share of their value to both sides.
 
@@ -143,8 +144,11 @@ def _matches(scenario: Scenario, name: str, with_range: bool) -> list[Knob]:
     found = [knob for knob in every.values() if fnmatchcase(knob.name, name)]
     chosen = [knob for knob in found if knob.kind == UNCERTAIN] or [knob for knob in found if knob.kind == RANDOM]
     if with_range:
-        # a share of nothing is nothing: what stands at 0, as many defaults do, has no range
-        chosen += [knob for knob in found if knob.kind == NUMBER and knob.quantity.value]
+        # a share of nothing is nothing: what stands at 0, as many defaults do, has no range; and a parameter beside
+        # its own distribution would be the same uncertainty once more
+        chosen += [
+            knob for knob in found if knob.kind == NUMBER and knob.quantity.value and knob.parent not in found
+        ]  # fmt: skip
     if not found:
         raise _Refused("no knob has such a name", "see `attain knobs --match PATTERN`")
     if not chosen:
