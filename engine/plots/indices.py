@@ -13,7 +13,7 @@ from engine.plots.style import BLUE, GREY, ORANGE, VERMILION, new_axes, styled
 SHOWN = 12  # knobs
 _SERIES = {
     "sobol": (("total", "total order: interactions included"), ("first", "first order: alone")),
-    "morris": (("mu_star", "mu*: mean size of the change"), ("sigma", "sigma: how much it depends on the rest")),
+    "morris": (("mu_star", "mu*: mean size of the change"), ("sigma", "sigma: how it varies")),
     "pawn": (("distance", "distance of the laws"),),
     "rank": (("coefficient", "coefficient: the others taken out"), ("correlation", "rank correlation")),
 }
@@ -65,11 +65,11 @@ def indices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
             )
         ax.axvline(0, color=GREY, lw=1)
         ax.set_yticks(rows, [str(name) for name in chosen["knob"].values])
-        ax.invert_yaxis()
+        ax.set_ylim(rows.size + 0.5, -0.6)  # room for the legend below
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
         _label(ax, dataset, chosen, method)
-        ax.legend(loc="lower right")
+        ax.legend(loc="lower right", ncols=2, frameon=True, framealpha=1.0, edgecolor="none")
     return ax
 
 

@@ -58,7 +58,7 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
             )
         ax.axvline(base, color=GREY, lw=1.2)
         ax.set_yticks(rows, names)
-        ax.invert_yaxis()
+        ax.set_ylim(rows.size + 0.5, -0.6)  # room for the legend below
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
         _write_values(ax, chosen, ends, base)
@@ -69,7 +69,7 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
             ax, f"One at a time, all others central: {base_text(dataset)}",
             f"Whiskers: 95 % of the change. {left_out(dataset, chosen)}",
         )  # fmt: skip
-        ax.legend(loc="lower right")
+        ax.legend(loc="lower right", ncols=2, frameon=True, framealpha=1.0, edgecolor="none")
     return ax
 
 

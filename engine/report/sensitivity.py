@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from engine.analysis.sensitivity.one_at_a_time import Legs
     from engine.analysis.sensitivity.study import Sensitivity
 
-NAME = 32  # columns of a name
+NAME = 30  # columns of a name
 LEAST, MOST = 5, 20  # rows of a table: what can be told from nothing, but not fewer and not more than these
 _MEANING = {
     "tornado": "Each knob goes to its low and its high end, all others central.",
