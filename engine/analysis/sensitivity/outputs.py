@@ -15,6 +15,7 @@ from engine.scenario.model import Scenario
 from engine.simulation import Run
 
 Progress = Callable[[int, int], None]
+CHUNK_WORLDS = 512  # at a time, however few their paths: a world's own quantile tables may take a megabyte
 IS_MONEY = {name: name != "p_attain" for name in SENSITIVITY_OUTPUTS}
 
 
@@ -68,7 +69,8 @@ class WorldOutput:
         run = Run(worlds_at(self._scenario, self._factors, levels), self._paths, self._seed, 1)
         number = self._scenario.plan.target.value
         target = np.asarray(run.worlds.values.get("plan.target", np.full(len(levels), number)), float)
-        for chunk, out in simulation.outputs(run, progress=self._progress):
+        size = min(simulation.CHUNK_PATHS, CHUNK_WORLDS * self._paths)
+        for chunk, out in simulation.outputs(run, progress=self._progress, size=size):
             cells = slice(chunk.start, chunk.stop)
             scores = self._scores(out).reshape(chunk.stop - chunk.start, chunk.n_paths)
             if self._output == "shortfall":
