@@ -172,7 +172,7 @@ def _indices(found: Sensitivity, scale: _Scale) -> Table:
     main = found.index[found.main]
     for j in _shown(found):
         cells = [_plain(with_error(float(i.value[j]), float(i.se[j]), most=3)) for i in found.index.values()]
-        span = " to ".join(_plain(f"{float(end[j]):.2f}") for end in (main.lo, main.hi))
+        span = " to ".join(_plain(f"{float(end[j]):.3f}") for end in (main.lo, main.hi))
         table.add_row(*_names(found, j), cells[0], span, *cells[1:])
     if "without" in found.facts:
         table.add_section()

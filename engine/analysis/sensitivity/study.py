@@ -278,9 +278,12 @@ def _check_size(scenario: Scenario, method: str, d: int, paths: int, samples: in
     if worlds * paths > MAX_PATHS:
         raise SimulationError(f"{what}, more than {MAX_PATHS:,}; {fewer}")
     chunk = simulation.CHUNK_PATHS * simulation.bytes_per_path(scenario)
-    # a path's output and its change; or a world's levels and values, the design and its copy in the estimator
-    kept = 2 * 8 * worlds * paths if alone else 8 * worlds * (4 * d + len(uncertain(scenario)))
-    simulation.require_memory(chunk + kept, what, fewer)
+    if alone:
+        kept = 2 * worlds * paths  # outputs and their differences
+    else:
+        # levels, their copies in the estimator, values; and what the bootstrap gathers at a time
+        kept = worlds * (4 * d + len(uncertain(scenario))) + 6 * indices.RESAMPLES * worlds // (d + 1)
+    simulation.require_memory(chunk + 8 * kept, what, fewer)
 
 
 def _spread(function: WorldOutput, outputs: np.ndarray) -> dict[str, float]:
@@ -313,7 +316,7 @@ def _remarks(
 ) -> list[str]:
     """What else may mislead."""
     found = []
-    held = [factor.name for factor in factors if factor.knob.kind == RANDOM and not factor.ranged]
+    held = [factor.name for factor in factors if factor.knob.kind == RANDOM]
     if held:
         found.append(f"Drawn on every path in the plan, here one value a world: {', '.join(held)}.")
     together = linked(scenario, factors)
