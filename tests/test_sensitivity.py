@@ -22,7 +22,8 @@ from engine.analysis.sensitivity.factors import choose
 from engine.analysis.sensitivity.indices import Index
 from engine.cli import app
 from engine.errors import SimulationError
-from engine.simulation import plan_run
+from engine.scenario.worlds import central
+from engine.simulation import Run, plan_run
 
 runner = CliRunner()
 
@@ -240,10 +241,19 @@ def test_a_knob_without_effect_has_none_and_threads_change_no_digit(method: str,
     assert engine.sensitivity(text, **(how | {"seed": 3})).to_json() != one.to_json()
 
 
-def test_path_noise_is_said() -> None:
+def test_path_noise_is_what_other_paths_would_change() -> None:
+    text = scenario(plan(target=100.0), stream(baseline={"uniform": [80.0, 120.0]}), demand(volatility=0.3))
+    found = engine.sensitivity(text, method="rank", output="revenue", samples=60, paths=50)
+    # revenue is the baseline B times the demand N of the path: the interaction B N has the variance V(B) V(N), the
+    # worlds' means have V(B) mean(N)^2
+    noise = dict(path_draws(Run(central(text, 0), 50, 1, 1)))["demand"]
+    assert found.facts["path_noise"] == pytest.approx(noise.var() / 50 / noise.mean() ** 2, rel=1e-4)
+
+
+def test_few_paths_are_said_to_be_few() -> None:
     text = scenario(plan(target=100.0), stream(baseline={"uniform": [99.0, 101.0]}), demand(volatility=0.3))
-    found = engine.sensitivity(text, method="rank", samples=60, paths=20)
-    assert found.facts["path_noise"] > 0.1 and any("noise of their paths" in w for w in found.warnings)
+    found = engine.sensitivity(text, method="rank", samples=60, paths=100)
+    assert found.facts["path_noise"] > 0.1 and any("noise of so few paths" in w for w in found.warnings)
 
 
 def test_which_knobs_a_pattern_takes() -> None:

@@ -118,14 +118,20 @@ def choose(scenario: Scenario, wanted: Sequence[str] = (), share: float | None =
             faults.append(Fault(scenario.file, "", message, "name knobs and a range: --knob 'lines.*.amount=10%'"))
     middle = central(scenario)
     for text in wanted:
-        name, _, spread = text.partition("=")
+        name, _, spread = (part.strip() for part in text.partition("="))
         try:
-            for knob in _matches(scenario, name.strip(), bool(spread) or share is not None):
-                found[knob.name] = _factor(knob, spread.strip(), share, middle)
+            matches = _matches(scenario, name, bool(spread) or share is not None)
         except _Refused as refused:
-            faults.append(Fault(scenario.file, name.strip(), *refused.args))
+            faults.append(Fault(scenario.file, name, *refused.args))
+            continue
         except ScenarioError as error:
             faults += error.faults
+            continue
+        for knob in matches:
+            try:
+                found[knob.name] = _factor(knob, spread, share, middle)
+            except _Refused as refused:
+                faults.append(Fault(scenario.file, knob.name, *refused.args))
     if faults:
         raise SimulationError(faults=faults)
     return list(found.values())

@@ -44,18 +44,32 @@ class WorldOutput:
         self._scenario, self._factors, self._output = scenario, factors, output
         self._paths, self._seed, self._progress = paths, seed, progress
         self._value, self._flag = arrays.result_rows(scenario)
-        self.sampling_variance = np.empty(0)
-        """Of the outputs of the last call, shape (n,): how far other paths would move each."""
+        self.path_noise = 0.0
+        """Of the last call: the share of the variance across worlds that stems from the paths being finitely many."""
 
     def __call__(self, levels: np.ndarray) -> np.ndarray:
-        """Output at each row of levels, shape (n, factors) -> (n,); no more than a chunk of paths is kept."""
-        total, square = np.zeros((2, len(levels)))
-        for cells, _, scores in self._chunks(levels):
+        """Output at each row of levels, shape (n, factors) -> (n,); no more than a chunk of paths is kept.
+
+        Notes
+        -----
+        Of output + path effect + interaction, the two-way layout of worlds and paths, the path effect is the same in
+        all worlds: what other paths would change of the differences between worlds is the interaction's variance over
+        the number of paths.
+        """
+        total = np.zeros(len(levels))
+        by_path, square = np.zeros((2, self._paths))
+        shift = None
+        for cells, paths, scores in self._chunks(levels):
+            shift = float(scores[0].mean()) if shift is None else shift
+            scores = scores - shift
             total[cells] += scores.sum(axis=1)
-            square[cells] += (scores**2).sum(axis=1)
-        mean = total / self._paths
-        self.sampling_variance = np.maximum(square / self._paths - mean**2, 0.0) / self._paths
-        return mean
+            by_path[paths] += scores.sum(axis=0)
+            square[paths] += (scores**2).sum(axis=0)
+        mean, across = total / self._paths, square / len(levels) - (by_path / len(levels)) ** 2
+        spread = float(mean.var())
+        interaction = max(float(across.mean()) - spread, 0.0)
+        self.path_noise = interaction / self._paths / spread if spread > 0.0 else 0.0
+        return mean + (shift or 0.0)
 
     def scores(self, levels: np.ndarray) -> np.ndarray:
         """Output of every path, shape (n, paths); differences between rows are paired by path."""

@@ -52,7 +52,7 @@ class Sensitivity:
         Of a tornado or a spider.
     facts : dict of str to float
         `mean` and `sd` of the output over the factors' own distributions; `path_noise`, the share of the variance
-        across worlds that the finite number of paths could account for at most; and what the method adds: `fit` of the
+        across worlds that the finite number of paths accounts for; and what the method adds: `fit` of the
         rank regression, or the PAWN distance `without` effect.
     warnings : list of str
         What a reader should know before trusting the order.
@@ -209,7 +209,8 @@ def sensitivity(
     samples = None if method in ONE_AT_A_TIME else samples if samples is not None else DEFAULT_SAMPLES[method]
     worlds = _worlds(method, len(factors), samples)
     if tell is not None:
-        tell(f"{method}: {len(factors)} knobs in {worlds:,} worlds of {paths:,} paths, {worlds * paths:,} paths in all")
+        knobs_of = "1 knob" if len(factors) == 1 else f"{len(factors)} knobs"
+        tell(f"{method}: {knobs_of} in {worlds:,} worlds of {paths:,} paths, {worlds * paths:,} paths in all")
     simulation.set_threads(threads)
     simulation.compile_kernels(simulation.Run(central(scenario, 0), paths, seed, 1), announce)
     function = WorldOutput(scenario, factors, output, paths, seed, progress)
@@ -287,13 +288,13 @@ def _check_size(scenario: Scenario, method: str, d: int, paths: int, samples: in
 
 
 def _spread(function: WorldOutput, outputs: np.ndarray) -> dict[str, float]:
-    """Mean and spread of the output over the factors, and how much of it the paths could make up at most."""
+    """Mean and spread of the output over the factors, and how much of the spread the paths make up."""
+    noise = {"path_noise": function.path_noise}
     if not outputs.size:
-        return {}
+        return noise
     mean, sd = float(outputs.mean()), float(outputs.std(ddof=1))
-    noise = float(function.sampling_variance.mean()) / sd**2 if sd > 0 else 0.0
     # of points that fill the cube evenly the mean is surer than this
-    return {"mean": mean, "mean_se": sd / outputs.size**0.5, "sd": sd, "path_noise": noise}
+    return {"mean": mean, "mean_se": sd / outputs.size**0.5, "sd": sd} | noise
 
 
 def _words(
@@ -329,7 +330,7 @@ def _remarks(
     if facts.get("path_noise", 0.0) > 0.1:
         noise = facts["path_noise"]
         found.append(
-            f"Up to {100 * min(noise, 1.0):.0f} % of the variance across worlds may be the noise of their paths; more "
-            "--paths would lower it."
+            f"{100 * min(noise, 1.0):.0f} % of the variance across worlds is the noise of so few paths; more --paths "
+            "would lower it."
         )
     return found
