@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.analysis.attainment import Forecast, forecast
     from engine.analysis.contingency import Contingency, contingency
+    from engine.analysis.sensitivity.drivers import MissDrivers, miss_drivers
+    from engine.analysis.sensitivity.study import Sensitivity, sensitivity
     from engine.analysis.stress import StressTest, stress
     from engine.budget.allocation import Allocation
     from engine.budget.frontier import Frontier, frontier
@@ -48,6 +50,10 @@ _HOMES = {
     "stress": "engine.analysis.stress",
     "StressTest": "engine.analysis.stress",
     "stress_paths": "engine.scenario.library",
+    "sensitivity": "engine.analysis.sensitivity.study",
+    "Sensitivity": "engine.analysis.sensitivity.study",
+    "miss_drivers": "engine.analysis.sensitivity.drivers",
+    "MissDrivers": "engine.analysis.sensitivity.drivers",
     "EngineError": "engine.errors",
     "ScenarioError": "engine.errors",
     "SimulationError": "engine.errors",
@@ -75,6 +81,10 @@ __all__ = [
     "stress",
     "StressTest",
     "stress_paths",
+    "sensitivity",
+    "Sensitivity",
+    "miss_drivers",
+    "MissDrivers",
     "EngineError",
     "ScenarioError",
     "SimulationError",

@@ -14,6 +14,12 @@ class Variable(NamedTuple):
 
 
 OBJECTIVES = ("p_attain", "expected_revenue", "cvar_shortfall", "joint", "robust", "min_budget")  # of the optimiser
+SENSITIVITY_METHODS = ("tornado", "spider", "sobol", "morris", "pawn", "rank")
+SENSITIVITY_LABELS = {
+    "p_attain": "P(attain)", "revenue": "mean revenue", "shortfall": "mean shortfall",
+    "fund_need": "mean need of all funds", "margin": "mean gross margin",
+}  # fmt: skip
+SENSITIVITY_OUTPUTS = tuple(SENSITIVITY_LABELS)
 DIMENSIONS = ("world", "path", "month", "stream", "line", "risk", "fund", "level", "target", "quantile")
 
 VARIABLES = {

@@ -136,6 +136,22 @@ class Options:
             self._fault(name, f"{text} is no number between {bounds}", f"give one between {bounds}, both excluded")
         return value
 
+    def share(self, name: str, text: str | None) -> float | None:
+        """A share above 0, such as ``10%``."""
+        if text is None:
+            return None
+        from engine.analysis.sensitivity.factors import share_of
+
+        value = share_of(text)
+        if value is None:
+            self._fault(name, f"{text!r} is no share above 0", "give one such as 10%")
+        return value
+
+    def alone(self, name: str, others: Sequence[str]) -> None:
+        """An option that goes with none of these others, all given."""
+        if others:
+            self._fault(name, f"does not go with {', '.join(others)}", "leave out one or the other")
+
     def one_of(self, name: str, text: str, allowed: Sequence[str]) -> None:
         if text not in allowed:
             self._fault(name, f"{text!r} is not known", f"give {' or '.join(allowed)}")

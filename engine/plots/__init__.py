@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.plots.allocation import allocation
+from engine.plots.density import density
 from engine.plots.drawdown import drawdown
 from engine.plots.exceedance import exceedance
 from engine.plots.fan import fan
 from engine.plots.frontier import frontier
 from engine.plots.fundcurve import fundcurve
+from engine.plots.indices import indices
 from engine.plots.matrix import MATRICES, matrix
 from engine.plots.prices import prices
 from engine.plots.responses import responses
 from engine.plots.scurve import scurve
+from engine.plots.spider import spider
 from engine.plots.stress import stress
+from engine.plots.tornado import tornado
 from engine.plots.waterfall import waterfall
 
 if TYPE_CHECKING:
@@ -27,22 +31,28 @@ if TYPE_CHECKING:
 
 __all__ = [
     "allocation",
+    "density",
     "drawdown",
     "exceedance",
     "fan",
     "frontier",
     "fundcurve",
+    "indices",
     "matrix",
     "prices",
     "responses",
     "scurve",
+    "spider",
     "stress",
+    "tornado",
     "waterfall",
     "save",
     "save_allocation",
     "save_contingency",
+    "save_density",
     "save_forecast",
     "save_frontier",
+    "save_sensitivity",
     "save_stress",
 ]
 
@@ -90,6 +100,18 @@ def save_frontier(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
 def save_stress(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
     """Write the chart of a stress test into a folder as PNG; returns the files."""
     return [save(stress(dataset), Path(folder) / "stress.png")]
+
+
+def save_sensitivity(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the chart of a sensitivity study, named by its method, into a folder as PNG; returns the files."""
+    method = str(dataset.attrs["method"])
+    draw = {"tornado": tornado, "spider": spider}.get(method, indices)
+    return [save(draw(dataset), Path(folder) / f"{method}.png")]
+
+
+def save_density(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the chart of a year with a risk and without into a folder as PNG; returns the files."""
+    return [save(density(dataset), Path(folder) / f"density_{_file_name(dataset.attrs['risk'])}.png")]
 
 
 def _file_name(name: str) -> str:

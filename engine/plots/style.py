@@ -57,9 +57,9 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_axes() -> Axes:
-    """One Axes on a figure of its own, outside pyplot's list of open figures."""
-    figure = Figure(figsize=SIZE, dpi=DPI, layout="constrained")
+def new_axes(height: float = SIZE[1]) -> Axes:
+    """One Axes on a figure of its own, outside pyplot's list of open figures; a chart with rows asks for its height."""
+    figure = Figure(figsize=(SIZE[0], height), dpi=DPI, layout="constrained")
     return figure.add_subplot()
 
 

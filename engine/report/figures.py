@@ -5,6 +5,7 @@ The only place where units change; everywhere else money is plain and shares are
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from math import ceil, floor, isfinite, log10
@@ -192,6 +193,16 @@ def plain(value: float) -> str:
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{int(value):,}"
     return f"{value:.12g}"
+
+
+def wrapped(text: str, width: int, indent: str = "  ") -> str:
+    """A dotted name or a selector in lines of at most ``width``, broken before a mark, never within a word."""
+    lines = [""]
+    for word in re.split(r"(?=[&~ ]|\.\D)", text):
+        if lines[-1].strip() and len(lines[-1]) + len(word) > width:
+            lines.append(indent)
+        lines[-1] += word.lstrip() if not lines[-1].strip() else word
+    return "\n".join(lines)
 
 
 def plain_data(data: Any) -> Any:

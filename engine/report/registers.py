@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -12,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from engine.report.figures import money_unit, percent, plain
+from engine.report.figures import money_unit, percent, plain, wrapped
 from engine.scenario import knobs
 from engine.scenario.model import Part
 from engine.scenario.quantity import Quantity
@@ -102,7 +101,7 @@ def knob_table(rows: Sequence[Row]) -> RenderableType:
     for row in rows:
         kind = {"uncertain": "once a world: ", "random": "on each path: "}.get(row["kind"], "")
         table.add_row(
-            Text(_wrapped(row["name"], 36)), f"{kind}{row['text']}", row["unit"], row["source"] or _default_word(row)
+            Text(wrapped(row["name"], 36)), f"{kind}{row['text']}", row["unit"], row["source"] or _default_word(row)
         )
     return table
 
@@ -222,18 +221,8 @@ def _quantities_table(rows: Sequence[Row]) -> RenderableType:
         origin = "assumed" if row["origin"] == "assumption" else row["source"] or "no source"
         text.append(f"  {origin}", style="not bold yellow" if row["origin"] == "assumption" else "not bold green")
         text.append(f": {row['note']}" if row["note"] else "", style="not bold")
-        table.add_row(Text(_wrapped(row["name"], _NAME)), text)
+        table.add_row(Text(wrapped(row["name"], _NAME)), text)
     return table
-
-
-def _wrapped(text: str, width: int, indent: str = "  ") -> str:
-    """A dotted name or a selector in lines of at most ``width``, broken before a mark, never within a word."""
-    lines = [""]
-    for word in re.split(r"(?=[&~ ]|\.\D)", text):
-        if lines[-1].strip() and len(lines[-1]) + len(word) > width:
-            lines.append(indent)
-        lines[-1] += word.lstrip() if not lines[-1].strip() else word
-    return "\n".join(lines)
 
 
 # ------------------------------------------------------------------------------------------------------------- risks
@@ -271,7 +260,7 @@ def risk_table(rows: Sequence[Row]) -> RenderableType:
     for column, width in zip(table.columns, (22, 39, 34), strict=True):
         column.width = width
     for row in sorted(rows, key=lambda row: order.get(row["level"], len(order))):
-        name = Text(_wrapped(row["risk"], 22))
+        name = Text(wrapped(row["risk"], 22))
         if row["level"]:
             name.append(f"\n{row['level']}", style=LEVEL_STYLES.get(row["level"], ""))
         chance = f"probability {row['probability']}" if row["probability"] else f"starts a year {row['rate']}"
@@ -283,7 +272,7 @@ def risk_table(rows: Sequence[Row]) -> RenderableType:
             f"months {row['duration']}",
             f"response {row['response'] or 'none'}{paid}",
         ]
-        hits = "\n".join(_wrapped(f"{selector} {share}", 34) for selector, share in row["exposure"].items())
+        hits = "\n".join(wrapped(f"{selector} {share}", 34) for selector, share in row["exposure"].items())
         table.add_row(name, Text("\n".join(lines)), Text(hits))
         table.add_section()
     return table

@@ -89,22 +89,40 @@ def draw(scenario: Scenario, count: int, seed: int, same_paths: bool = False) ->
     return Worlds(scenario, _values(scenario, _linked(scenario, base), count), streams)
 
 
-def design(scenario: Scenario, values: Mapping[str, np.ndarray], stream: int = 0) -> Worlds:
+def design(
+    scenario: Scenario,
+    values: Mapping[str, np.ndarray],
+    stream: int = 0,
+    uniforms: Mapping[str, np.ndarray] | None = None,
+) -> Worlds:
     """Worlds that differ in the knobs given, all else central, all on the same paths.
 
     A knob whose parameter is given, and which is not given itself, takes its median under that parameter.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    values : mapping of str to ndarray, shape (n,)
+        Values of knobs.
+    stream : int, optional
+        Of the path-level draws.
+    uniforms : mapping of str to ndarray, shape (n,), optional
+        For knobs with a distribution: levels in (0, 1) of its quantile function, under the parameters of each world. A
+        random field is then not drawn on the paths of a world but the same on all of them.
 
     Raises
     ------
     ScenarioError
         If a name is no knob, or a value breaks an order or a range.
     """
-    count = max(len(v) for v in values.values())
+    levels = dict(uniforms or {})
+    count = max(len(v) for v in (*values.values(), *levels.values()))
     given = {name: np.broadcast_to(np.asarray(v, float), (count,)).copy() for name, v in values.items()}
     for name, value in given.items():
         knobs.read(scenario, name)
         knobs.check_range(scenario, name, value)
-    return Worlds(scenario, _values(scenario, _half(scenario), count, given), np.full(count, stream, np.uint64))
+    drawn = _values(scenario, _half(scenario) | levels, count, given)
+    return Worlds(scenario, drawn, np.full(count, stream, np.uint64))
 
 
 def _world_uniforms(name: str, count: int, seed: int) -> np.ndarray:
@@ -117,9 +135,13 @@ def _world_uniforms(name: str, count: int, seed: int) -> np.ndarray:
 def _values(
     scenario: Scenario, uniform: Mapping[str, np.ndarray], count: int, given: Mapping[str, np.ndarray] | None = None
 ) -> dict[str, np.ndarray]:
-    """Values of the uncertain quantities that are not given, shape (count,) each, and those given; all checked."""
+    """Values of the uncertain quantities that are not given, shape (count,) each, and those given; all checked.
+
+    So are random fields where they have uniforms: their parameters are among the uncertain quantities.
+    """
     values = dict(given or {})
-    for name in knobs.uncertain(scenario):
+    fields = [knob.name for knob in knobs.random(scenario) if knob.name in uniform]
+    for name in [*knobs.uncertain(scenario), *fields]:
         if name not in values:
             values[name] = _drawn(scenario, name, uniform[name], count, values)
     check_random(scenario, values)

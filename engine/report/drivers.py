@@ -1,0 +1,90 @@
+"""What ``attain sensitivity --drivers`` prints for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from engine.analysis.sensitivity.indices import Z
+from engine.report.figures import MISSING, PM, Unit, money_unit, probability, with_error, wrapped
+from engine.report.summary import attain_text, make_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from engine.analysis.estimates import Figure
+    from engine.analysis.sensitivity.drivers import MissDrivers, NumberDriver, Ratio
+
+MOST = 15  # numbers shown
+
+
+def driver_parts(found: MissDrivers) -> list[RenderableType]:
+    """The whole answer, part by part, for a console of 100 columns."""
+    scenario, run = found.scenario, found.run
+    unit = money_unit(scenario.plan.target.central(), scenario.plan.currency)
+    worlds = "1 world" if run.n_worlds == 1 else f"{run.n_worlds:,} worlds"
+    title = Text.assemble(
+        (scenario.plan.name or scenario.file, "bold"),
+        f": what drives a miss, {run.n_paths:,} paths in {worlds}, seed {run.seed}",
+    )
+    head = Text.assemble((f"P(miss) {attain_text(found.p_miss.to_json(), run.n_paths, run.n_worlds)}", "bold"))
+    parts: list[RenderableType] = [title, head]
+    if found.risks:
+        parts.append(_padded(_risks(found)))
+    parts.append(_padded(_numbers(found, unit)))
+    told = sum(number.distance > 0 for number in found.numbers.values())
+    hidden, noise = max(0, told - MOST), len(found.numbers) - told
+    parts.append(
+        Text(f"{f'{hidden} more are surely different; ' if hidden else ''}{noise} cannot be told from chance.")
+    )
+    note = (
+        f"Strikes: the risk leaves a trace in the year. Difference: missed less attained, in standard deviations. {PM} "
+        "is one standard error, over paths and worlds. Years are compared here, causes are not told apart."
+    )
+    return [*parts, _padded(Text(note, style="dim"))]
+
+
+def _padded(part: RenderableType) -> RenderableType:
+    return Padding(part, (1, 0, 0, 0))
+
+
+def _risks(found: MissDrivers) -> Table:
+    """Each risk: how often it strikes, how likely a miss is with and without it, the odds."""
+    table = make_table("Risk", "P(strikes)", "P(miss) if it does", "if not", "Odds ratio, 95 %")
+    paths = found.run.n_paths
+    for name, risk in found.risks.items():
+        table.add_row(
+            name, _chance(risk.strikes, paths), _chance(risk.miss_if, paths), _chance(risk.miss_if_not, paths),
+            _odds(risk.odds),
+        )  # fmt: skip
+    return table
+
+
+def _chance(figure: Figure | None, paths: int) -> str:
+    return MISSING if figure is None else probability(figure.to_json(), paths)
+
+
+def _odds(odds: Ratio | None) -> str:
+    return MISSING if odds is None else f"{odds.value:.2f}  {odds.lo:.2f} to {odds.hi:.2f}"
+
+
+def _numbers(found: MissDrivers, unit: Unit) -> Table:
+    """Each number that surely differs: its mean in both kinds of years."""
+    table = make_table("Number", "Once a", "Missed", "Attained", "Difference, sd")
+    for name, number in list(found.numbers.items())[:MOST]:
+        if abs(number.difference.value) <= Z * number.difference.se:
+            break
+        means = [_mean(number, figure, unit) for figure in (number.missed, number.attained)]
+        difference = with_error(number.difference.value, number.difference.se, most=2)
+        table.add_row(wrapped(name, 40), number.kind, *means, difference.replace("-", "\N{MINUS SIGN}", 1))
+    return table
+
+
+def _mean(number: NumberDriver, figure: Figure, unit: Unit) -> str:
+    """A mean, money in the plan's unit."""
+    if number.unit == unit.currency:
+        return f"{with_error(figure.value, figure.se, unit.scale, 1)} {unit.prefix}".strip()
+    return with_error(figure.value, figure.se)
