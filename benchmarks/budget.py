@@ -18,7 +18,7 @@ from engine.replay import Replay
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
-HELD_BACK = (Path(__file__).parent / "hills.toml", ROOT / "scenarios" / "mild_year.toml")
+HELD_BACK = tuple(Path(__file__).parent / f"{name}.toml" for name in ("retailer", "subscriptions", "hills"))
 EVALUATIONS, PATHS = 2_000, 20_000  # of the global search, at scale 1; at scale 10 20 000 of 100 000 paths
 FRESH = 1_000_000
 SAMPLE, SECONDS = 1000, 60.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.kernels.jit import compiled, lane, parallel, prange
+from engine.kernels.jit import compiled, lane, share_out
 
 # How a quantile function reaches the kernel (fields of layout.Draws).
 CONSTANT, UNIFORM, TRIANGULAR, NORMAL, LOGNORMAL, TABLE, STEPS = range(7)
@@ -258,15 +258,19 @@ def quantile_row(block, row, n, kind, loc, scale, shape, table, start, bits, cel
         steps_row(block, row, n, table, start, bits)
 
 
-@parallel
 def family_rows(family, first, spacing, shape, out):
     """Lower halves of the quantile tables of a one-shape family, a row for each shape.
 
     `family` holds log Q at the nodes, a row for each shape first, first + spacing, ...; rows between are cubic in the
     shape.
     """
+    share_out(lambda a, b: _family_rows(family, first, spacing, shape[a:b], out[a:b]), shape.size)
+
+
+@compiled
+def _family_rows(family, first, spacing, shape, out):
     last = family.shape[0] - 1
-    for w in prange(shape.size):
+    for w in range(shape.size):
         position = (shape[w] - first) / spacing
         row = min(max(int(np.floor(position)) - 1, 0), last - 3)
         x = position - row
