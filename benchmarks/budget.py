@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import engine
-from benchmarks.cases import REFERENCE, ROOT, Figure, case
+from benchmarks.cases import REFERENCE, Figure, case
 from engine import simulation
 from engine.analysis import estimates
 from engine.budget import goals, sample_average

@@ -126,7 +126,7 @@ def _price(price: Figure | None, scale: float) -> str:
         return DASH
     if price.se == 0:
         return "0"
-    return with_error(scale * price.value, abs(scale) * price.se, most=3).replace("-", MINUS)
+    return with_error(scale * price.value, abs(scale) * price.se, most=3)
 
 
 def _quarters(found: Allocation, unit: Unit) -> Table:
@@ -255,7 +255,7 @@ def regret_parts(found: RegretTable) -> list[RenderableType]:
             elif name == names[-1]:
                 cells.append(with_error(cell.p.value, cell.p.se, most=3))
             else:
-                cells.append(with_error(100 * cell.regret.value, 100 * cell.regret.se, most=2).replace("-", MINUS))
+                cells.append(with_error(100 * cell.regret.value, 100 * cell.regret.se, most=2))
         table.add_row(scenario, *cells)
     table.add_section()
     worst = [found.worst(name) for name in names[:-1]]

@@ -128,9 +128,14 @@ def with_error(value: float | None, error: float | None, scale: float = 1.0, mos
     if value is None or not isfinite(value):
         return MISSING
     if error is None or not isfinite(error) or error == 0:
-        return f"{value / scale:,.{most}f}"
+        return _signed(f"{value / scale:,.{most}f}")
     digits = decimals(error / scale, most)
-    return f"{value / scale:,.{digits}f} {error_text(error / scale, most)}"
+    return f"{_signed(f'{value / scale:,.{digits}f}')} {error_text(error / scale, most)}"
+
+
+def _signed(number: str) -> str:
+    """A number with a minus sign in the place of a hyphen."""
+    return number.replace("-", "\N{MINUS SIGN}")
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -45,7 +45,7 @@ def _padded(part: RenderableType) -> RenderableType:
 def _signed(figure: Figure, scale: float, most: int) -> str:
     """A difference, its direction told by its sign."""
     sign = "+" if figure.value > 0 else ""
-    return sign + with_error(figure.value, figure.se, scale, most).replace("-", MINUS)
+    return sign + with_error(figure.value, figure.se, scale, most)
 
 
 def _size(figure: Figure, scale: float, most: int) -> str:
