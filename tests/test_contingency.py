@@ -95,13 +95,13 @@ def test_levels_are_order_statistics_that_cover() -> None:
     rng = np.random.default_rng(1)
     held = {0.5: 0, 0.8: 0, 0.95: 0}
     for _ in range(1000):
-        need = rng.exponential(size=(1, 400))
+        need = rng.exponential(size=(1, 2000))
         for confidence in held:
             found = level_of(need, confidence)
             held[confidence] += found.lo <= -math.log(1 - confidence) <= found.hi
             assert found.lo <= found.value <= found.hi and found.world_lo == found.world_hi
-    # the binomial steps allow 90 to 93 %; 1000 repeats have an error of 0.9 points
-    assert all(880 <= count <= 940 for count in held.values()), held
+    # the steps of the binomial make it 90 to 91 %; 1000 repeats have an error of 0.9 points
+    assert all(880 <= count <= 920 for count in held.values()), held
 
 
 def test_the_band_across_worlds_is_free_of_sampling_noise() -> None:

@@ -12,6 +12,7 @@ import xarray as xr
 from forecasts import MadeUpForecast
 from matplotlib.figure import Figure
 
+from engine import plots
 from engine.plots import allocation, fan, frontier, prices, responses, save_forecast, scurve, stress
 
 
@@ -139,3 +140,56 @@ def test_stresses_stand_side_by_side_worst_at_the_top(given: bool) -> None:
             for bar in panel.patches
             for sign in (-1, 1)
         )
+
+
+def steps(names: list[str], change: list[float], se: list[float]) -> xr.Dataset:
+    return xr.Dataset(
+        {"change": ("step", np.array(change)), "se": ("step", np.array(se))}, {"step": names}, {"currency": "CNY"}
+    )
+
+
+def test_the_bars_of_a_waterfall_meet_and_the_small_ones_share_one() -> None:
+    taken = [-40.0, 25.0, *(-float(k) for k in range(1, 12))]
+    names = ["plan", "without risks", *(f"r{k}" for k in range(12)), "median year"]
+    change = [1000.0, *taken, 1000.0 + sum(taken)]
+    ax = plots.waterfall(steps(names, change, [0.0, *([1.0] * 13), 2.0]))
+    bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(bars) == len(labels) == 2 + 8 + 2 and labels[-2] == "4 other risks"
+    ends = [bars[0][1]]
+    for low, high in bars[1:-1]:
+        assert any(end == pytest.approx(ends[-1]) for end in (low, high))
+        ends.append(low if high == pytest.approx(ends[-1]) else high)
+    assert ends[-1] == pytest.approx(change[-1]) == pytest.approx(bars[-1][1])
+
+
+def test_the_matrix_places_risks_and_keeps_labels_apart() -> None:
+    names = ["a_long_name_of_a_risk", "another_long_name", "third"]
+    columns = {"p": [0.8, 0.8, 0.79], "impact": [0.1, 0.12, 0.11], "p_se": [0.01] * 3, "impact_se": [0.01] * 3}
+    dataset = xr.Dataset(
+        {"level": ("risk", ["high", "high", "red"]), **{name: ("risk", values) for name, values in columns.items()}},
+        {"risk": names},
+    )
+    ax = plots.matrix(dataset, "levels")
+    texts = {text.get_text(): text for text in ax.texts}
+    assert names[0] in texts and names[1] in texts and names[2] not in texts
+    ax.figure.canvas.draw()
+    boxes = [texts[name].get_window_extent() for name in names[:2]]
+    assert not boxes[0].overlaps(boxes[1])
+
+
+def test_exceedance_falls_and_ends_where_it_is_seen() -> None:
+    loss = np.linspace(0, 100, 60)
+    p = np.exp(-loss / 10)
+    curves = np.array([[loss, loss / 2], [loss, loss / 2]])
+    dataset = xr.Dataset(
+        {
+            "loss": (("risk", "view", "point"), curves),
+            "p": (("risk", "view", "point"), np.broadcast_to(p, (2, 2, 60))),
+            "mean": ("risk", [10.0, 10.0]),
+        },
+        {"risk": ["strike", "total"], "view": ["year", "strike"]}, {"currency": "CNY"},
+    )  # fmt: skip
+    ax = plots.exceedance(dataset)
+    assert ax.get_yscale() == "log" and ax.get_xlim()[1] == pytest.approx(loss[p >= 1e-3].max())
+    assert [text.get_text() for text in ax.get_legend().get_texts()][2:] == ["strike"]

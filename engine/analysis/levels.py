@@ -53,8 +53,8 @@ def _level(ordered: np.ndarray, by_world: np.ndarray, confidence: float) -> Leve
 
     n = ordered.size
     tail = 0.5 * (1.0 - INTERVAL)
-    # rank l with P(Bin < l) <= tail, rank u with P(Bin >= u) <= tail, counted from 1
-    low = int(np.floor(bdtrik(tail, n, confidence)))
+    # the nearest ranks l with P(Bin < l) <= tail and u with P(Bin >= u) <= tail, counted from 1
+    low = int(np.floor(bdtrik(tail, n, confidence))) + 1
     high = int(np.ceil(bdtrik(1.0 - tail, n, confidence))) + 1
     band = estimates.band(*_world_quantiles(by_world, confidence))
     return Level(
