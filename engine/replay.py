@@ -88,7 +88,7 @@ class Replay:
         found = np.empty((self._kept.size, paths.size))
         for start in range(0, paths.size, simulation.CHUNK_PATHS):
             part = paths[start : start + simulation.CHUNK_PATHS]
-            out, every = self._outputs(part.size), np.full(part.size, simulation.ALL_RISKS)
+            out, every = self._outputs(part.size), np.full(part.size, layout.ALL_RISKS)
             within = np.clip(ends - start, 0, part.size)
             simulation.fill_chosen(self.run, plan, within, part, every, out)
             found[:, start : start + part.size] = out.values[self._kept]

@@ -28,7 +28,6 @@ SCRAMBLES = 8  # independent scrambles of a Sobol' run, for its standard errors
 SAMPLERS = ("random", "sobol")
 DETAILS = ("streams", "funds", "targets")
 CHUNK_PATHS = 131_072
-ALL_RISKS = 2**52 - 1  # as a whole number whose bits say which risks act
 _GIB = 2**30
 
 

@@ -258,6 +258,7 @@ def test_the_command(tmp_path) -> None:
         (["--paths", "0"], "attain contingency: --paths: 0 is below 1"),
         (["--set", 'remove=["x"]'], "remove"),
         (["--risks", "strike,stroke"], "'stroke' is no risk of this scenario; risks are strike"),
+        (["--risks", "strike,strike"], "risks: strike twice"),
         (["--choices", "0"], "--choices: 0 is below 1"),
     ],
 )

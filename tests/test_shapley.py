@@ -160,11 +160,33 @@ def test_what_has_nothing_to_do_with_it_does_not_move_it(exact: shapley.Split) -
     never = risk("never", probability=0.0, severity=0.5, duration=3.0, response=answer())
     base = text()
     more = engine.parse(base.resolved_text() + "\n" + never)
-    again = shapley.split(run_of(more), [*names, "never"])
+    again = shapley.split(run_of(more), [*names, "never"], exact=4)
+    # a risk that never strikes does not count among those up to which all sets do
+    assert again.exact
     for measure, ledger in exact.ledgers.items():
+        assert again.ledgers[measure].shares["never"].shapley.value == 0.0
         for name in names:
             value = again.ledgers[measure].shares[name].shapley.value
             assert value == pytest.approx(ledger.shares[name].shapley.value, rel=1e-9, abs=1e-9)
+
+
+def test_one_more_name_leaves_the_order_of_the_others() -> None:
+    few, more = (shapley.random_orders(names, 5, 3) for names in (["a", "b", "c"], ["a", "new", "b", "c"]))
+    place = {0: 0, 2: 1, 3: 2}
+    for old, new in zip(few, more, strict=True):
+        assert list(old) == [place[j] for j in new if j != 1]
+    assert sorted(more[0]) == [0, 1, 2, 3] and list(more[1]) == list(more[0][::-1])
+
+
+def test_risks_beyond_the_switchable_ones_act_always() -> None:
+    many = [risk(f"r{k:02}", window=[0, 0], severity=0.01, duration=1.0) for k in range(54)]
+    what = scenario(stream(baseline=YEAR), *many)
+    split = shapley.split(run_of(what, 50), ["r00", "r01"])
+    ledger = split.ledgers["revenue"]
+    assert ledger.all.value == pytest.approx(YEAR - MONTH * (1 - 0.99**54), rel=1e-9)
+    assert ledger.none.value == pytest.approx(YEAR - MONTH * (1 - 0.99**52), rel=1e-9)
+    with pytest.raises(engine.SimulationError, match="r53 come after the first 52"):
+        shapley.split(run_of(what, 50), ["r00", "r53"])
 
 
 def test_the_error_is_what_other_paths_would_change() -> None:

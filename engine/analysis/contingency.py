@@ -249,6 +249,8 @@ def _check(scenario: Scenario, fund: str | None, confidence: float, risks: Seque
         if name not in scenario.risks:
             known = ", ".join(scenario.risks) or "none"
             faults.append(f"risks: {name!r} is no risk of this scenario; risks are {known}")
+    if risks is not None and len(set(risks)) < len(risks):
+        faults.append(f"risks: {', '.join(sorted({r for r in risks if list(risks).count(r) > 1}))} twice")
     if faults:
         raise SimulationError("; ".join(faults))
 

@@ -17,8 +17,9 @@ import numpy as np
 from engine import simulation
 from engine.analysis import estimates
 from engine.analysis.estimates import Figure
+from engine.analysis.needs import Progress
 from engine.analysis.switching import BATCH, Report, Switched
-from engine.errors import SimulationError
+from engine.scenario import drivers
 from engine.simulation import Run
 
 EXACT = 12  # risks up to which every set of them counts; above, random orders
@@ -26,7 +27,6 @@ PAIRS = 16  # random orders and their reverses
 MEASURES = ("fund_need", "revenue", "p_attain", "revenue_p50")
 MEDIAN = 0.5  # the quantile of revenue that is split
 TOLERANCE = 1e-9  # of the target
-_MOST = 52  # a float64 holds a whole number of so many bits
 _BYTES_PER_PAIR = 64  # values, paths, sets and their order, at the worst moment
 _INFLUENCES = 64  # sets whose quantiles are looked at together
 
@@ -165,19 +165,21 @@ def _ordered_sets(
     return sets, by_order.mean(axis=0), by_order
 
 
-def random_orders(players: int, pairs: int, seed: int) -> np.ndarray:
-    """Random orders, each followed by its reverse, shape (2 pairs, players)."""
-    rng = np.random.default_rng([seed, players])
-    forward = np.array([rng.permutation(players) for _ in range(pairs)])
-    return np.stack([forward, forward[:, ::-1]], axis=1).reshape(2 * pairs, players)
+def random_orders(names: Sequence[str], pairs: int, seed: int) -> np.ndarray:
+    """Random orders, each followed by its reverse, shape (2 pairs, names).
+
+    A name draws its own places: one more name leaves the order of the others as it was.
+    """
+    keys = np.array([np.random.default_rng([seed, drivers.number(name)]).random(pairs) for name in names])
+    forward = np.argsort(keys.reshape(len(names), pairs).T, axis=1)
+    return np.stack([forward, forward[:, ::-1]], axis=1).reshape(2 * pairs, len(names))
 
 
 class _Table:
     """What every path is worth under every set that matters on it: paths on which the same strike lie together."""
 
-    def __init__(self, switched: Switched, orders: np.ndarray | None, report: Report) -> None:
+    def __init__(self, switched: Switched, struck: np.ndarray, orders: np.ndarray | None, progress: Progress) -> None:
         self.run, players = switched.run, len(switched.players)
-        struck = switched.struck(report)
         self.kinds, self.kind = np.unique(struck, return_inverse=True)
         self.weighings = [weigh(int(kind), players, orders) for kind in self.kinds]
         sizes = np.array([w.sets.size for w in self.weighings])
@@ -190,6 +192,13 @@ class _Table:
         self.first = np.empty(struck.size, np.int64)
         self.first[order] = np.cumsum(per_path[order]) - per_path[order]
         self.revenue, self.need = np.empty(self.pairs), np.empty(self.pairs)
+        done = 0
+
+        def report(years: int) -> None:
+            nonlocal done
+            done += years
+            progress(done, self.pairs)
+
         self._fill(switched, per_path, report)
 
     def _fill(self, switched: Switched, per_path: np.ndarray, report: Report) -> None:
@@ -280,51 +289,51 @@ def split(
     risks : sequence of str
         Those that share; all others act always.
     pairs : int, optional
-        Random orders, each with its reverse, where there are more than `exact` risks.
+        Random orders, each with its reverse, where more than `exact` risks ever strike.
     progress : callable, optional
         Called with the years done and to do.
 
     Raises
     ------
     SimulationError
-        If it would not fit in memory.
+        If there are too many risks, or it would not fit in memory.
 
     Notes
     -----
     Shapley (1953), A value for n-person games; as a split of risk, Denault (2001). The error of a value comes from its
     spread over paths, clustered by world, and, with random orders, from the spread over them.
     """
-    if len(risks) > _MOST:
-        raise SimulationError(f"risks: {len(risks)} are too many to be switched; name at most {_MOST}")
-    orders = None if len(risks) <= exact else random_orders(len(risks), pairs, run.seed)
-    done = 0
-
-    def report(years: int) -> None:
-        nonlocal done
-        done += years
-        if progress is not None:
-            progress(done, run.n_paths + (table.pairs if table is not None else run.n_paths))
-
-    table: _Table | None = None
-    table = _Table(Switched(run, risks), orders, report)
+    players, struck = _players(risks, Switched(run, risks).struck())
+    orders = None if len(players) <= exact else random_orders(players, pairs, run.seed)
+    table = _Table(Switched(run, players), struck, orders, progress or (lambda done, work: None))
     ledgers = {}
     for measure, values in zip(MEASURES, (table.need, table.revenue, table.attained()), strict=False):
         columns, by_order = table.columns_of(values)
         figures = [estimates.mean(row.reshape(len(run.worlds), -1)) for row in columns]
-        ledgers[measure] = _ledger(risks, figures, by_order)
-    whole = weigh(2 ** len(risks) - 1, len(risks), orders)
+        ledgers[measure] = _ledger(risks, players, figures, by_order)
+    whole = weigh(2 ** len(players) - 1, len(players), orders)
     found, influence, by_order = table.columns_of_quantile(whole, MEDIAN)
     spread = [estimates.mean(row.reshape(len(run.worlds), -1)).se for row in influence.T]
-    ledgers[MEASURES[-1]] = _ledger(risks, [Figure(float(v), e) for v, e in zip(found, spread, strict=True)], by_order)
+    figures = [Figure(float(value), error) for value, error in zip(found, spread, strict=True)]
+    ledgers[MEASURES[-1]] = _ledger(risks, players, figures, by_order)
     return Split(ledgers, orders is None, run.n_paths, run.n_paths + table.pairs)
 
 
-def _ledger(risks: Sequence[str], figures: Sequence[Figure], by_order: np.ndarray) -> Ledger:
-    n, pairs = len(risks), by_order.shape[0]
+def _players(risks: Sequence[str], struck: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The risks that strike on some path, since the others have no part in any order, and the sets of these alone."""
+    some = [j for j in range(len(risks)) if (struck >> j & 1).any()]
+    sets = np.zeros_like(struck)
+    for k, j in enumerate(some):
+        sets |= (struck >> j & 1) << k
+    return [risks[j] for j in some], sets
+
+
+def _ledger(risks: Sequence[str], players: Sequence[str], figures: Sequence[Figure], by_order: np.ndarray) -> Ledger:
+    n, pairs = len(players), by_order.shape[0]
     order_se = by_order.std(axis=0, ddof=1) / np.sqrt(pairs) if pairs > 1 else np.zeros(n)
-    shares = {}
-    for j, risk in enumerate(risks):
+    nothing = Figure(0.0, 0.0)
+    shares = dict.fromkeys(risks, Share(nothing, nothing, nothing))
+    for j, risk in enumerate(players):
         value, se = figures[j]
-        shapley = Figure(value, float(np.hypot(se, order_se[j])))
-        shares[risk] = Share(figures[n + j], figures[2 * n + j], shapley)
+        shares[risk] = Share(figures[n + j], figures[2 * n + j], Figure(value, float(np.hypot(se, order_se[j]))))
     return Ledger(figures[-2], figures[-1], shares)

@@ -13,7 +13,8 @@ import numpy as np
 
 from engine import simulation
 from engine.analysis.needs import ENDLESS
-from engine.kernels.layout import Outputs, PlanArrays
+from engine.errors import SimulationError
+from engine.kernels.layout import ALL_RISKS, SWITCHABLE, Outputs, PlanArrays
 from engine.scenario import arrays
 from engine.simulation import Run
 
@@ -47,6 +48,11 @@ class Switched:
         Random paths.
     players : sequence of str
         Risks that can be switched off; all others act always. A set is a whole number whose bit j is player j.
+
+    Raises
+    ------
+    SimulationError
+        If a player is beyond the first 52 risks of the scenario.
     """
 
     def __init__(self, run: Run, players: Sequence[str]) -> None:
@@ -54,7 +60,10 @@ class Switched:
         self.run, self.players = run, list(players)
         names = list(run.scenario.risks)
         self._risk = np.array([names.index(player) for player in players], np.int64)
-        self._always = simulation.ALL_RISKS & ~int(sum(1 << int(r) for r in self._risk))
+        late = [player for player, r in zip(players, self._risk, strict=True) if r >= SWITCHABLE]
+        if late:
+            raise SimulationError(f"risks: {', '.join(late)} come after the first {SWITCHABLE}, which can be switched")
+        self._always = ALL_RISKS & ~int(sum(1 << int(r) for r in self._risk))
         self._value, self._flag = arrays.result_rows(run.scenario, ("risks",))
         self._plan = arrays.build(run.worlds, ("risks",))
         amount = ENDLESS * run.worlds.read("plan.target")
@@ -66,7 +75,7 @@ class Switched:
     def struck(self, report: Report | None = None) -> np.ndarray:
         """The set of players that strike on each path, shape (paths,)."""
         found = np.zeros(self.run.n_paths, np.int64)
-        everyone = np.full(simulation.CHUNK_PATHS, simulation.ALL_RISKS)
+        everyone = np.full(simulation.CHUNK_PATHS, ALL_RISKS)
         for start in range(0, found.size, simulation.CHUNK_PATHS):
             paths = np.arange(start, min(start + simulation.CHUNK_PATHS, found.size))
             flags = self._simulate(self._plan, paths, everyone[: paths.size]).flags

@@ -243,7 +243,7 @@ def simulate_chosen(plan, ends, paths, acting, k0, k1, out):
     paths : ndarray of int64
         Numbers of paths, world by world; a number may come more than once.
     acting : ndarray of int64
-        For each of them a whole number whose bit r says whether risk r acts; below 2**52.
+        For each of them a whole number whose bit r says whether risk r acts, of the first SWITCHABLE.
     k0, k1 : uint64
         Low and high half of the seed.
     out : Outputs

@@ -20,6 +20,8 @@ GREEN, YELLOW, RED = range(3)
 LOOK_REVENUE, LOOK_MARGIN, LOOK_CUSTOMERS = 1, 2, 4  # what is summed over a set of streams
 OUTSIDE = -1  # no fund: paid in full from elsewhere
 ABSENT = -1  # no such random field, line or set
+SWITCHABLE = 52  # risks that can be switched off: a float64 holds a whole number of so many bits
+ALL_RISKS = 2**SWITCHABLE - 1  # the set of all of them
 SLOTS_PER_RISK = 5  # occurs, start, severity, duration, effectiveness
 
 

@@ -2,7 +2,7 @@
 
 from engine.kernels.demand import COMMON, OWN
 from engine.kernels.jit import step
-from engine.kernels.layout import SLOTS_PER_RISK
+from engine.kernels.layout import SLOTS_PER_RISK, SWITCHABLE
 from engine.kernels.philox import uniforms
 from engine.kernels.risks import NEVER, draw_field, note_span, settle, start_by_probability, start_by_rate, switch_off
 from engine.kernels.rows import add_scaled, copy, fill, largest, take_given
@@ -115,7 +115,7 @@ def _draw_occurrence(number, whole, tables, at, world, row, block, cells, mark, 
     else:
         hazard = whole[risk.hazard + r] == 1
         start_by_probability(block, row.work, row.start + o, number[risk.probability + r], begin, end, hazard, n)
-    if mark[at.mark.chosen]:
+    if mark[at.mark.chosen] and r < SWITCHABLE:
         switch_off(block, row.start + o, row.acting, r, n)
     draw_field(number, whole, tables, at.draw, world, whole[risk.severity + r], block, row.severity + o, cells, n)
     if whole[risk.duration + r] >= 0:
