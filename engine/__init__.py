@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.analysis.attainment import Forecast, forecast
     from engine.analysis.contingency import Contingency, contingency
+    from engine.analysis.discovery.study import Discovery, discover
     from engine.analysis.stress import StressTest, stress
     from engine.budget.allocation import Allocation
     from engine.budget.frontier import Frontier, frontier
@@ -48,6 +49,8 @@ _HOMES = {
     "stress": "engine.analysis.stress",
     "StressTest": "engine.analysis.stress",
     "stress_paths": "engine.scenario.library",
+    "discover": "engine.analysis.discovery.study",
+    "Discovery": "engine.analysis.discovery.study",
     "EngineError": "engine.errors",
     "ScenarioError": "engine.errors",
     "SimulationError": "engine.errors",
@@ -75,6 +78,8 @@ __all__ = [
     "stress",
     "StressTest",
     "stress_paths",
+    "discover",
+    "Discovery",
     "EngineError",
     "ScenarioError",
     "SimulationError",

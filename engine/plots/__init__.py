@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.plots.allocation import allocation
+from engine.plots.box import box
 from engine.plots.drawdown import drawdown
 from engine.plots.exceedance import exceedance
 from engine.plots.fan import fan
 from engine.plots.frontier import frontier
 from engine.plots.fundcurve import fundcurve
 from engine.plots.matrix import MATRICES, matrix
+from engine.plots.peeling import peeling
 from engine.plots.prices import prices
 from engine.plots.responses import responses
 from engine.plots.scurve import scurve
@@ -24,15 +26,18 @@ if TYPE_CHECKING:
 
     from engine.analysis.attainment import Forecast
     from engine.analysis.contingency import Contingency
+    from engine.analysis.discovery.study import Discovery
 
 __all__ = [
     "allocation",
+    "box",
     "drawdown",
     "exceedance",
     "fan",
     "frontier",
     "fundcurve",
     "matrix",
+    "peeling",
     "prices",
     "responses",
     "scurve",
@@ -41,6 +46,7 @@ __all__ = [
     "save",
     "save_allocation",
     "save_contingency",
+    "save_discovery",
     "save_forecast",
     "save_frontier",
     "save_stress",
@@ -79,6 +85,13 @@ def save_contingency(found: Contingency, folder: str | Path) -> list[Path]:
     for which, bands in MATRICES.items():
         if placed["level"].isin(list(bands)).any():
             charts[f"matrix_{which}"] = matrix(placed, which)
+    return [save(ax, Path(folder) / f"{name}.png") for name, ax in charts.items()]
+
+
+def save_discovery(found: Discovery, folder: str | Path) -> list[Path]:
+    """Write the charts of every kind of year found into a folder as PNG; returns the files."""
+    charts = {f"box_{j + 1}" if j else "box": box(found.box_dataset(j)) for j in range(len(found.boxes))}
+    charts["peeling"] = peeling(found.peeling_dataset)
     return [save(ax, Path(folder) / f"{name}.png") for name, ax in charts.items()]
 
 
