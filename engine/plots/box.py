@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 
 import numpy as np
@@ -73,8 +74,8 @@ def _title(attrs: dict[str, float]) -> str:
 
 
 def _share(attrs: dict[str, float], name: str) -> str:
-    error = f" {PM} {100 * attrs[f'{name}_se']:.1f}" if attrs[f"{name}_se"] else ""
-    return f"{100 * attrs[name]:.1f}{error} %"
+    error = math.ceil(1000 * attrs[f"{name}_se"] - 1e-9) / 10  # rounded up: what is written never understates it
+    return f"{100 * attrs[name]:.1f}{f' {PM} {error:.1f}' if error else ''} %"
 
 
 def _range(ax: Axes, row: int, at: xr.Dataset) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.padding import Padding
 from rich.text import Text
 
+from engine.analysis.discovery.reverse import FEWEST
 from engine.analysis.discovery.words import joined
 from engine.analysis.discovery.years import SIGNS
 from engine.report.figures import PM, probability, with_error
@@ -49,17 +50,18 @@ def sentences(found: Discovery) -> list[str]:
 
 def reverse_sentences(found: Reverse) -> list[str]:
     """The most likely way to miss by so much, in words."""
-    if not found.combinations and not found.risks:
+    if found.years < FEWEST:
         return [_hardly_any(found)]
     span = f"{_percent(found.by - found.width)} to {_percent(found.by + found.width)}"
     texts = [f"{share(found.share)} of all years miss the target by {span}."]
-    if not found.combinations:
-        return [*texts, "No risk takes revenue in them."]
-    first = found.combinations[0]
-    texts.append(
-        f"The most likely way there: {_together(first)}. So it is in {share(first.share)} of those years, against "
-        f"{share(first.usual)} of all{_as_often(first.ratio)}."
-    )
+    if found.combinations:
+        first = found.combinations[0]
+        texts.append(
+            f"The most likely way there: {_together(first)}. So it is in {share(first.share)} of those years, against "
+            f"{share(first.usual)} of all{_as_often(first.ratio)}."
+        )
+    else:
+        texts.append("No risk takes revenue in them.")
     if found.lead is not None and found.lead.value < 2 * found.lead.se:
         texts.append(f"Hardly less likely ({share(found.combinations[1].share)}): {_together(found.combinations[1])}.")
     causes = [(f, s) for f, s in _clear_shifts(found) if f.kind not in SIGNS][:NAMED]
@@ -67,11 +69,10 @@ def reverse_sentences(found: Reverse) -> list[str]:
         shown = [f"{f.name} ({_with_unit(f, s.mean)} against {_with_unit(f, s.usual)})" for f, s in causes]
         texts.append(f"Besides, what differs most from other years on average: {joined(shown)}.")
     more = [name for name, strikes in found.risks.items() if strikes.ratio is not None and strikes.ratio.clear]
-    texts.append(
-        f"Clearly more often than usual {'strike' if len(more) > 1 else 'strikes'}: {joined(more)}."
-        if more
-        else "No risk strikes clearly more often than in other years."
-    )
+    if more:
+        texts.append(f"Clearly more often than usual {'strike' if len(more) > 1 else 'strikes'}: {joined(more)}.")
+    elif found.combinations:
+        texts.append("No risk strikes clearly more often than in other years.")
     return texts
 
 
@@ -90,7 +91,8 @@ def discovery_parts(found: Discovery) -> list[RenderableType]:
         label = f"{number}. " if number <= len(found.boxes) and len(found.boxes) > 1 else ""
         parts.append(_padded(Text(label + text, "bold")))
     if found.boxes:
-        parts += [_padded(_figures(found)), _padded(_restrictions(found))]
+        tables = [_figures(found), _restrictions(found), *([_signs(found)] if found.boxes[0].signs else [])]
+        parts += [_padded(table) for table in tables]
     if found.reverse is not None:
         parts += _reverse_parts(found.reverse)
     return [*parts, _padded(Text(_note(found), style="dim"))]
@@ -179,21 +181,25 @@ def _padded(part: RenderableType) -> RenderableType:
 
 def _figures(found: Discovery) -> Table:
     """The figures of every kind: fresh, and as the search saw them."""
-    table = make_table("Kind", "Years that miss", "The search saw", "Of all years", "Of all misses", *_funds(found))
+    table = make_table("Kind", "Years that miss", "The search saw", "Of all years", "Of all misses")
     for number, box in enumerate(found.boxes, 1):
-        left = [share(there) for there, _ in box.signs.values()]
         table.add_row(
             str(number), _share_in(box.density, box.years), share(box.searched["density"]), share(box.mass),
-            share(box.coverage), *left,
+            share(box.coverage),
         )  # fmt: skip
-    usual = [share(at) for _, at in found.boxes[0].signs.values()]
     table.add_section()
-    table.add_row("all", _share_of(found), "", "100 %", "100 %", *usual)
+    table.add_row("all", _share_of(found), "", "100 %", "100 %")
     return table
 
 
-def _funds(found: Discovery) -> list[str]:
-    return [f"Left in {fund}" for fund in found.boxes[0].signs]
+def _signs(found: Discovery) -> Table:
+    """What is left in the funds in every kind of year."""
+    table = make_table("Kind", *(f"Left in {fund}" for fund in found.boxes[0].signs))
+    for number, box in enumerate(found.boxes, 1):
+        table.add_row(str(number), *(share(there) for there, _ in box.signs.values()))
+    table.add_section()
+    table.add_row("all", *(share(usual) for _, usual in found.boxes[0].signs.values()))
+    return table
 
 
 def _restrictions(found: Discovery) -> Table:
@@ -256,16 +262,17 @@ def _value(factor: Factor, figure: Figure) -> str:
 def _note(found: Discovery) -> str:
     text = ""
     if found.boxes:
+        later = "Of the kinds but the first: years that are of no earlier kind. " if len(found.boxes) > 1 else ""
         text = (
-            "Of the kinds but the first: years that are of no earlier kind. The search saw: in the years that the "
-            "limits were fitted to, which flatters them. Miss without it: of years in which all else of the kind "
-            "holds. Quasi-p: how often a restriction that says nothing would add as much. "
+            f"{later}The search saw: in the years that the limits were fitted to, which flatters them. Miss without "
+            "it: of years in which all else of the kind holds. Quasi-p: how often a restriction that says nothing "
+            "would add as much. "
         )
         if any(_flattered(box) for box in found.boxes):
             text += "Where the two differ by more than chance, believe the first. "
         if found.boxes[0].signs:
             text += "Left in a fund: share of it at the end, on average. "
-    if found.reverse is not None and found.reverse.risks:
+    if found.reverse is not None and found.reverse.shifts:
         text += (
             "In spreads: difference of the means over the standard deviation in all years; start, severity and "
             "duration of a risk where it strikes, starts in months from the plan's start. Typical: median in the most "

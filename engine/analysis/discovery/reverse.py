@@ -64,7 +64,7 @@ class Shift:
     spreads : Figure
         Their difference in units of the driver's standard deviation over all years.
     typical : Figure or None
-        Median in the most probable combination; `None` for a risk that stays away in it.
+        Median in the most probable combination of those years; `None` for a risk that stays away in it.
     """
 
     mean: Figure
@@ -256,14 +256,17 @@ def _carriers(years: Years, struck: dict[str, np.ndarray], near: np.ndarray) -> 
 
 
 def _mode(combinations: tuple[Combination, ...], struck: dict[str, np.ndarray], factor: Factor) -> np.ndarray | None:
-    """Years of the most probable combination; `None` where the factor is that of a risk that stays away in it."""
-    if not combinations or (factor.kind in OF_RISKS and factor.owner in combinations[0].stay_away):
-        return None
+    """Years of the most probable combination, all where there is none.
+
+    `None` where the factor is that of a risk that stays away in it.
+    """
+    if not combinations:
+        return np.array(True)
     first = combinations[0]
-    found = np.ones(next(iter(struck.values())).shape, bool)
-    for name in (*first.strike, *first.stay_away):
-        found &= struck[name] == (name in first.strike)
-    return found
+    if factor.kind in OF_RISKS and factor.owner in first.stay_away:
+        return None
+    found: np.ndarray = np.all([struck[name] for name in first.strike], axis=0)
+    return found & ~np.any([struck[name] for name in first.stay_away], axis=0)
 
 
 def _shift(values: np.ndarray, struck: np.ndarray | None, near: np.ndarray, mode: np.ndarray | None) -> Shift | None:
