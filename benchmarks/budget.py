@@ -12,10 +12,11 @@ from benchmarks.cases import REFERENCE, Figure, case
 from engine import simulation
 from engine.analysis import estimates
 from engine.budget import goals, sample_average
-from engine.budget.optimise import Setting, fresh_seed, prepare, tidy
+from engine.budget.optimise import Setting, prepare, tidy
 from engine.budget.oracle import Oracle
 from engine.replay import Replay
 from engine.scenario.model import Scenario
+from engine.scenario.worlds import fresh_seed
 from engine.simulation import Run
 
 HELD_BACK = tuple(Path(__file__).parent / f"{name}.toml" for name in ("retailer", "subscriptions", "hills"))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.analysis.attainment import Forecast, forecast
     from engine.analysis.contingency import Contingency, contingency
+    from engine.analysis.discovery.study import Discovery, discover
     from engine.analysis.sensitivity.drivers import MissDrivers, miss_drivers
     from engine.analysis.sensitivity.study import Sensitivity, sensitivity
     from engine.analysis.stress import StressTest, stress
@@ -54,6 +55,8 @@ _HOMES = {
     "Sensitivity": "engine.analysis.sensitivity.study",
     "miss_drivers": "engine.analysis.sensitivity.drivers",
     "MissDrivers": "engine.analysis.sensitivity.drivers",
+    "discover": "engine.analysis.discovery.study",
+    "Discovery": "engine.analysis.discovery.study",
     "EngineError": "engine.errors",
     "ScenarioError": "engine.errors",
     "SimulationError": "engine.errors",
@@ -85,6 +88,8 @@ __all__ = [
     "Sensitivity",
     "miss_drivers",
     "MissDrivers",
+    "discover",
+    "Discovery",
     "EngineError",
     "ScenarioError",
     "SimulationError",

@@ -54,7 +54,12 @@ JIT_LIBRARIES = {
     "shutil",
 }  # compiler options, cache, threads
 # A library and the layer, or the one module, that alone may import it.
-ONE_HOME = {"matplotlib": "plots", "pulp": "budget", "SALib": "analysis/sensitivity/indices"}
+ONE_HOME = {
+    "matplotlib": "plots",
+    "pulp": "budget",
+    "SALib": "analysis/sensitivity/indices",
+    "ema_workbench": "analysis/discovery/prim",
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -202,17 +202,23 @@ def mean(scores: np.ndarray) -> Figure:
     return Figure(float(found.mean[0]), float(found.se[0]))
 
 
-def ratio(part: np.ndarray, whole: np.ndarray) -> Figure | None:
+def ratio_scores(part: np.ndarray, whole: np.ndarray) -> Scores | None:
     """Mean of `part` over mean of `whole`, shape (worlds, paths) each; `None` where nothing is in `whole`.
 
-    With yes and no as `whole` and a `part` that is 0 elsewhere it is a mean over the paths with yes. The error is that
-    of the delta method, clustered by world.
+    With yes and no as `whole` and a `part` that is 0 elsewhere it is a mean over the paths with yes. Each path
+    contributes (part - ratio whole) / mean of whole, which gives the error of the delta method.
     """
     size = float(whole.mean())
     if size == 0.0:
         return None
     found = float(part.mean()) / size
-    return Figure(found, mean(part - found * whole).se / abs(size))
+    return Scores(found, (part - found * whole) / size)
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> Figure | None:
+    """As `ratio_scores`: the estimate and its standard error, clustered by world."""
+    found = ratio_scores(part, whole)
+    return None if found is None else found.figure
 
 
 def chance(met: np.ndarray) -> Chance:

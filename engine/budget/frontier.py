@@ -13,10 +13,11 @@ from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
 from engine.budget import goals, problem
 from engine.budget.goals import MET
-from engine.budget.optimise import Setting, check, fresh_seed, prepare
+from engine.budget.optimise import Setting, check, prepare
 from engine.budget.oracle import Oracle
 from engine.errors import AllocationError
 from engine.scenario.model import Scenario
+from engine.scenario.worlds import fresh_seed
 
 if TYPE_CHECKING:
     import xarray as xr

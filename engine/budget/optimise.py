@@ -22,7 +22,7 @@ from engine.budget.search import Search
 from engine.errors import AllocationError
 from engine.names import OBJECTIVES
 from engine.scenario.model import Scenario
-from engine.scenario.worlds import key
+from engine.scenario.worlds import fresh_seed
 
 FRESH_PATHS = 1_000_000
 PRICE_PATHS = 100_000
@@ -265,12 +265,6 @@ def least_budget(setting: Setting, confidence: float, start: float, say: Report)
     search = setting.search(enough.problem.with_budget(high))
     search.late, search.mip_gap = late, gap
     return search, x
-
-
-def fresh_seed(seed: int) -> int:
-    """Seed of the paths on which an answer is judged: far from those of neighbouring seeds."""
-    low, high = key(seed)
-    return (int(low) + (int(high) << 32) + 0x9E3779B97F4A7C15) % 2**64
 
 
 def _judge(

@@ -13,12 +13,13 @@ from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
 from engine.budget import goals, mean_value
 from engine.budget.goals import MET
-from engine.budget.optimise import check, fresh_seed, prepare, tidy
+from engine.budget.optimise import check, prepare, tidy
 from engine.budget.oracle import Oracle
 from engine.budget.problem import Problem
 from engine.budget.search import Search
 from engine.scenario import library
 from engine.scenario.model import Scenario
+from engine.scenario.worlds import fresh_seed
 
 ALLOCATIONS = ("plan", "optimum", "equal split", "mean value", "worst case")
 OWN = "own optimum"

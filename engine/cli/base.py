@@ -152,6 +152,16 @@ class Options:
         if others:
             self._fault(name, f"does not go with {', '.join(others)}", "leave out one or the other")
 
+    def fraction(self, name: str, text: str) -> float | None:
+        """A share of 1: 0 is one, 1 is not."""
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not 0.0 <= value < 1.0:
+            self._fault(name, f"{text} is no share from 0 to below 1", "give one such as 0.1, for 10 %")
+        return value
+
     def one_of(self, name: str, text: str, allowed: Sequence[str]) -> None:
         if text not in allowed:
             self._fault(name, f"{text!r} is not known", f"give {' or '.join(allowed)}")

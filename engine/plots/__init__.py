@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.plots.allocation import allocation
+from engine.plots.box import box
 from engine.plots.density import density
 from engine.plots.drawdown import drawdown
 from engine.plots.exceedance import exceedance
@@ -14,6 +15,7 @@ from engine.plots.frontier import frontier
 from engine.plots.fundcurve import fundcurve
 from engine.plots.indices import indices
 from engine.plots.matrix import MATRICES, matrix
+from engine.plots.peeling import peeling
 from engine.plots.prices import prices
 from engine.plots.responses import responses
 from engine.plots.scurve import scurve
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
 
     from engine.analysis.attainment import Forecast
     from engine.analysis.contingency import Contingency
+    from engine.analysis.discovery.study import Discovery
 
 __all__ = [
     "allocation",
+    "box",
     "density",
     "drawdown",
     "exceedance",
@@ -39,6 +43,7 @@ __all__ = [
     "fundcurve",
     "indices",
     "matrix",
+    "peeling",
     "prices",
     "responses",
     "scurve",
@@ -50,6 +55,7 @@ __all__ = [
     "save_allocation",
     "save_contingency",
     "save_density",
+    "save_discovery",
     "save_forecast",
     "save_frontier",
     "save_sensitivity",
@@ -89,6 +95,13 @@ def save_contingency(found: Contingency, folder: str | Path) -> list[Path]:
     for which, bands in MATRICES.items():
         if placed["level"].isin(list(bands)).any():
             charts[f"matrix_{which}"] = matrix(placed, which)
+    return [save(ax, Path(folder) / f"{name}.png") for name, ax in charts.items()]
+
+
+def save_discovery(found: Discovery, folder: str | Path) -> list[Path]:
+    """Write the charts of every kind of year found into a folder as PNG; returns the files."""
+    charts = {f"box_{j + 1}" if j else "box": box(found.box_dataset(j)) for j in range(len(found.boxes))}
+    charts["peeling"] = peeling(found.peeling_dataset)
     return [save(ax, Path(folder) / f"{name}.png") for name, ax in charts.items()]
 
 

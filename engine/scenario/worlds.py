@@ -54,6 +54,11 @@ def key(seed: int) -> tuple[np.uint64, np.uint64]:
     return np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)
 
 
+def fresh_seed(seed: int) -> int:
+    """Seed of the paths on which an answer is judged: far from those of neighbouring seeds."""
+    return (seed + 0x9E3779B97F4A7C15) % 2**64
+
+
 def central(scenario: Scenario, stream: int = 1) -> Worlds:
     """Return the central world: every uncertain quantity at its median, nested parameters at their own."""
     return Worlds(scenario, _values(scenario, _half(scenario), 1), np.full(1, stream, np.uint64))
