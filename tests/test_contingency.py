@@ -171,6 +171,15 @@ def test_release_keeps_what_the_rest_may_need() -> None:
     assert covers.value == 1.0 and schedule[2].returned.value == pytest.approx(4.0)
 
 
+def test_the_release_for_the_year_covers_the_year() -> None:
+    rng = np.random.default_rng(5)
+    drawn = np.cumsum(rng.exponential(size=(12, 4, 5_000)), axis=0)
+    alone, year = funds.schedule(drawn, 0.0, 0.8), funds.release_for_year(drawn, 0.0, 0.8)
+    assert alone.covers.value < 0.7 and year.confidence > 0.9 and year.start > alone.start
+    assert 0.8 <= year.covers.value < 0.81
+    assert all(a.keep <= b.keep for a, b in zip(alone.months, year.months, strict=True))
+
+
 def test_what_has_nothing_to_do_with_it_does_not_move_it() -> None:
     parts = [once(), fund(amount=5.0), line("ads")]
     base = engine.contingency(scenario(stream(), *parts), paths=4_000, worlds=1)

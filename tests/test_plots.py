@@ -150,7 +150,7 @@ def steps(names: list[str], change: list[float], se: list[float]) -> xr.Dataset:
 
 def test_the_bars_of_a_waterfall_meet_and_the_small_ones_share_one() -> None:
     taken = [-40.0, 25.0, *(-float(k) for k in range(1, 12))]
-    names = ["plan", "without risks", *(f"r{k}" for k in range(12)), "median year"]
+    names = ["plan", "before any risk", *(f"r{k}" for k in range(12)), "median year"]
     change = [1000.0, *taken, 1000.0 + sum(taken)]
     ax = plots.waterfall(steps(names, change, [0.0, *([1.0] * 13), 2.0]))
     bars = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]

@@ -11,8 +11,7 @@ import numpy as np
 from engine import simulation
 from engine.analysis import funds, losses, responses, shapley
 from engine.analysis.estimates import Chance
-from engine.analysis.funds import CurvePoint, FundFacts, Release
-from engine.analysis.levels import level
+from engine.analysis.funds import CurvePoint, FundFacts, Schedule
 from engine.analysis.losses import Losses
 from engine.analysis.needs import Needs, Progress, simulate_needs
 from engine.analysis.responses import Worth
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 FAN = (0.05, 0.25, 0.5, 0.75, 0.95)
 REVIEWS = "reviews"  # what no risk asks for: the corrective money of the reviews
-WITHOUT_RISKS = "without risks"
+WITHOUT_RISKS = "before any risk"
 CHOICES = 20_000  # paths by default of what simulates every path again and again
 PATHS_PER_WORLD = 200  # of those
 
@@ -47,6 +46,8 @@ class Contingency:
     split : Split
         Shapley values and interactions.
     losses : Losses
+    release, release_year : Schedule
+        With `confidence` seen from each month alone, and for the year as a whole.
     answers : list of Worth
         What each response, buffer, rescue, fund and the reviews are worth.
     """
@@ -61,9 +62,8 @@ class Contingency:
     joint_for: dict[str, float | None]
     euler: dict[str, float]
     tail: float
-    release: list[Release]
-    release_covers: Chance
-    released_from: float
+    release: Schedule
+    release_year: Schedule
     split: Split
     losses: Losses
     answers: list[Worth]
@@ -77,7 +77,8 @@ class Contingency:
         for name in ("suffices", "attains", "both"):
             chances = [getattr(point, name) for point in self.curve]
             columns[name] = ("fund", np.array([p.value for p in chances]), {"units": "1"})
-            columns[f"{name}_se"] = ("fund", np.array([p.se for p in chances]), {"units": "1"})
+            for end in ("lo", "hi"):
+                columns[f"{name}_{end}"] = ("fund", np.array([getattr(p, end) for p in chances]), {"units": "1"})
         return xr.Dataset(columns, {"fund": [point.fund for point in self.curve]}, self._about)
 
     @property
@@ -164,8 +165,9 @@ class Contingency:
             "ledger": ledgers["fund_need"].to_json()["shares"],
             "ledgers": {measure: ledger.to_json() for measure, ledger in ledgers.items()},
             "losses": self.losses.to_json(),
-            "release": [month.to_json() for month in self.release],
-            "release_from": self.released_from, "release_covers": self.release_covers.to_json(),
+            "release": [month.to_json() for month in self.release.months],
+            "release_from": self.release.start, "release_covers": self.release.covers.to_json(),
+            "release_year": self.release_year.to_json(),
             "responses": {worth.answer.name: worth.to_json() for worth in self.answers},
         }  # fmt: skip
 
@@ -225,13 +227,13 @@ def contingency(
     answers = _answers(few, stages.part(_ANSWERS))
     shares, tail = funds.euler(needs.by_risk, confidence)
     kept = {name: float(v) for name, v in zip([*scenario.risks, REVIEWS], shares, strict=True) if v != 0.0}
-    start = max(needs.held(chosen), level(needs.of(chosen), confidence).value)
-    schedule, covers = funds.release(needs.months_of(chosen), start, confidence)
+    drawn, held = needs.months_of(chosen), needs.held(chosen)
+    by_month, for_year = funds.schedule(drawn, held, confidence), funds.release_for_year(drawn, held, confidence)
     now = min(curve, key=lambda point: abs(point.fund - needs.held(chosen)))
     return Contingency(
         scenario, needs, found, chosen, confidence, curve, now.both,
-        {f"{c:g}": funds.smallest(curve, c) for c in funds.LEVELS}, kept, tail, schedule, covers, start,
-        split, lost, answers,
+        {f"{c:g}": funds.smallest(curve, c) for c in funds.LEVELS}, kept, tail, by_month, for_year, split,
+        lost, answers,
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
-from engine.analysis.levels import Level, levels
+from engine.analysis.levels import Level, level, levels
 from engine.analysis.needs import Needs
 from engine.replay import Replay
 from engine.scenario.model import Scenario
@@ -18,6 +18,7 @@ from engine.scenario.model import Scenario
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 EARLY = 0.1  # of the years in which a fund is used up: the month by which the earliest of them are
 CURVE = 21  # sizes at which P(attain) is looked at
+_HALVINGS = 7  # of the search for the release that covers the year
 _TOLERANCE = 1e-9  # of the target: needs up to so much above a fund count as met
 
 
@@ -142,6 +143,41 @@ def euler(parts: np.ndarray, confidence: float) -> tuple[np.ndarray, float]:
     return flat @ weight, float(total @ weight)
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """How a fund may be given back.
+
+    Attributes
+    ----------
+    confidence : float
+        With which each month's amount covers the rest of the year, seen from that month alone.
+    start : float
+        What the fund begins with. [CNY]
+    months : list of Release
+    covers : Chance
+        P(the whole year stays covered) under it.
+    """
+
+    confidence: float
+    start: float
+    months: list[Release]
+    covers: Chance
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        return {
+            "confidence": self.confidence, "start": self.start, "covers": self.covers.to_json(),
+            "months": [month.to_json() for month in self.months],
+        }  # fmt: skip
+
+
+def schedule(drawn: np.ndarray, held: float, confidence: float) -> Schedule:
+    """`release` of what covers the year with a confidence, or of what the fund holds where that is more."""
+    start = max(held, level(drawn[-1], confidence).value)
+    months, covers = release(drawn, start, confidence)
+    return Schedule(confidence, start, months, covers)
+
+
 def release(drawn: np.ndarray, fund: float, confidence: float) -> tuple[list[Release], Chance]:
     """The schedule of giving money back, and P(the year stays covered) under it.
 
@@ -169,6 +205,20 @@ def release(drawn: np.ndarray, fund: float, confidence: float) -> tuple[list[Rel
         returned += back
         found.append(Release(t + 1, keep, estimates.mean(returned)))
     return found, estimates.chance(covered)
+
+
+def release_for_year(drawn: np.ndarray, held: float, confidence: float) -> Schedule:
+    """The release that keeps the whole year covered with a confidence.
+
+    Each month keeps what covers its rest with a higher confidence, found by halving; the fund begins with what covers
+    the year with that, or with what it holds where that is more.
+    """
+    low, high = confidence, 1.0 - 1.0 / drawn[0].size
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        covers = schedule(drawn, held, middle).covers.value
+        low, high = (low, middle) if covers >= confidence else (middle, high)
+    return schedule(drawn, held, high)
 
 
 def curve(needs: Needs, replay: Replay, fund: str, report: Callable[[int], None]) -> list[CurvePoint]:

@@ -23,12 +23,13 @@ from engine.plots.style import (
 
 
 def fundcurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
-    """Draw P(the fund suffices), P(attain) and P(both) against the size of the fund, with 90 % intervals.
+    """Draw P(the fund suffices), P(attain) and P(both) against the size of the fund, with their bands across worlds.
 
     Parameters
     ----------
     dataset : xarray.Dataset
-        ``suffices``, ``attains``, ``both`` and their ``_se`` (fund); attrs ``name``, ``current``, ``currency``.
+        ``suffices``, ``attains``, ``both``, each with its ``_lo`` and ``_hi`` across worlds (fund); attrs ``name``,
+        ``current``, ``currency``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -45,9 +46,8 @@ def fundcurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         for name, colour, label in (
             ("suffices", BLUE, "the fund suffices"), ("attains", ORANGE, "the target is met"), ("both", GREEN, "both"),
         ):  # fmt: skip
-            p, se = (np.asarray(dataset[column].values, dtype=float) for column in (name, f"{name}_se"))
-            low, high = (np.clip(p + sign * 1.645 * se, 0.0, 1.0) for sign in (-1.0, 1.0))
-            ax.fill_between(size, low, high, color=colour, alpha=0.15, lw=0)
+            p, low, high = (np.asarray(dataset[f"{name}{end}"].values, dtype=float) for end in ("", "_lo", "_hi"))
+            ax.fill_between(size, low, high, color=colour, alpha=0.12, lw=0)
             ax.plot(size, p, color=colour, lw=2.2, ls="--" if name == "both" else "-", label=label)
         at_current = float(np.interp(current, size, dataset["suffices"].values))
         ax.axvline(current, color=VERMILION, lw=1.4, ls=(0, (5, 2)))
@@ -60,7 +60,7 @@ def fundcurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.set_ylabel("Chance")
         ax.set_title("How sure the fund is", pad=26)
         held = f"{number(current / scale, 1)} {unit}"
-        words = f"Dashed: the present fund, {held}, suffices with {100 * at_current:.0f} %. Bands: 90 %"
+        words = f"Dashed: the present fund, {held}, suffices with {100 * at_current:.0f} %. Bands: 90 % of worlds"
         note = ax.annotate(words, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=GREY)
         note.set_in_layout(False)
         ax.legend(loc="center right")

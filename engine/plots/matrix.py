@@ -54,7 +54,7 @@ def matrix(dataset: xr.Dataset, which: str, ax: Axes | None = None) -> Axes:
         )
         for k, level in enumerate(chosen["level"].values):
             _place(ax, chosen.isel(risk=k), bands[str(level)], heights[k])
-        ax.set_xlim(0, 0.5)
+        ax.set_xlim(-0.01, 0.5)
         ax.set_ylim(0, 1.05)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
@@ -70,12 +70,16 @@ def matrix(dataset: xr.Dataset, which: str, ax: Axes | None = None) -> Axes:
 def _place(ax: Axes, risk: xr.Dataset, band: tuple, height: float) -> None:
     (low, high), (least, most), colour = band
     p, impact = float(risk["p"]), float(risk["impact"])
-    ax.plot([0.5 * (least + most), impact], [0.5 * (low + high), p], color=GREY, lw=0.7, ls=":")
+    ax.plot([0.5 * (least + most), impact], [0.5 * (low + high), p], color=GREY, lw=0.6, ls=":", alpha=0.7)
     ax.errorbar(
         impact, p, xerr=1.645 * float(risk["impact_se"]), yerr=1.645 * float(risk["p_se"]), fmt="o", ms=7, color=colour,
         mec=BLACK, mew=0.8, ecolor=GREY, capsize=2,
     )  # fmt: skip
-    ax.annotate(str(risk["risk"].values), (impact + 0.008, height), fontsize=9, va="center")
+    ax.annotate(
+        str(risk["risk"].values), (impact, p), (impact + 0.008, height), fontsize=9, va="center", zorder=6,
+        bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.6},
+        arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkA": 0, "shrinkB": 3} if height != p else None,
+    )  # fmt: skip
 
 
 def _apart(names: Sequence[str], x: np.ndarray, y: np.ndarray) -> np.ndarray:

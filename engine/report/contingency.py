@@ -98,10 +98,11 @@ def _joint(found: Contingency) -> Text:
         items = ", ".join(f"{percent(float(name), 0)} {unit.amount(fund)} {unit}" for name, fund in reached.items())
         return Text(f"Joint confidence (attained and the fund suffices): {items}")
     most = max(found.curve, key=lambda point: point.both.value)
+    enough = next(point for point in found.curve if point.both.value > 0.99 * most.both.value)
     return Text(
         f"Joint confidence (attained and the fund suffices): no size of the fund gives "
-        f"{percent(float(next(iter(found.joint_for))), 0)}; the most is {percent(most.both.value)} at "
-        f"{unit.amount(most.fund)} {unit}. Money in the fund cannot make the plan likelier than it is."
+        f"{percent(float(next(iter(found.joint_for))), 0)}; {percent(most.both.value)} is the most, from "
+        f"{unit.amount(enough.fund)} {unit} on. Money in the fund cannot make the plan likelier than it is."
     )
 
 
@@ -117,20 +118,23 @@ def _euler(found: Contingency, unit: Unit) -> Table:
 
 
 def _release(found: Contingency, unit: Unit) -> Table:
-    """Month by month, what must be kept and what has gone back."""
-    table = make_table(f"End of month, {unit}", "Keep", "Given back so far")
-    for month in found.release:
-        back = with_error(month.returned.value, month.returned.se, unit.scale, 2)
-        table.add_row(str(month.month), unit.amount(month.keep), back)
+    """Month by month, what must be kept and what has gone back, by both rules."""
+    table = make_table(f"End of month, {unit}", "Keep", "Given back so far", "Keep, for the year", "Given back so far")
+    for month, careful in zip(found.release.months, found.release_year.months, strict=True):
+        cells = [(unit.amount(m.keep), with_error(*m.returned, unit.scale, 2)) for m in (month, careful)]
+        table.add_row(str(month.month), *cells[0], *cells[1])
     return table
 
 
 def _covered(found: Contingency, unit: Unit) -> Text:
-    start, covers = unit.amount(found.released_from), _chance(found.release_covers, found.needs.run.n_paths)
+    """What both rules promise, and what they keep of it."""
+    rule, careful, paths = found.release, found.release_year, found.needs.run.n_paths
     return Text(
-        f"Release of {found.fund} from {start} {unit} at the start: what is above the amount to keep goes back at each "
-        f"month's end. The amount to keep covers the rest of the year with {percent(found.confidence, 0)}, seen from "
-        f"each month alone; the whole year stays covered with {covers}."
+        f"What {found.fund} holds above the amount to keep goes back at each month's end. Left: from "
+        f"{unit.amount(rule.start)} {unit} on, what covers the rest of the year with {percent(found.confidence, 0)}, "
+        f"seen from each month alone; the whole year stays covered with {_chance(rule.covers, paths)} only. Right: "
+        f"from {unit.amount(careful.start)} {unit} on, with {percent(careful.confidence)} each month, so that the "
+        f"whole year stays covered with {_chance(careful.covers, paths)}."
     )
 
 
@@ -171,7 +175,7 @@ def _shortfall(found: Contingency, unit: Unit) -> Table:
 
 def _shapley(found: Contingency, unit: Unit) -> Table:
     """What each risk takes of every measure; the parts add up."""
-    table = make_table(f"Each risk does, {unit}", "Mean need", "Mean revenue", "P(attain), points", "Median revenue")
+    table = make_table(f"Shapley values, {unit}", "Mean need", "Mean revenue", "P(attain), points", "Median revenue")
     ledgers = found.split.ledgers
     scales = {"fund_need": unit.scale, "revenue": unit.scale, "p_attain": 0.01, "revenue_p50": unit.scale}
 
@@ -206,8 +210,8 @@ def _how_split(found: Contingency) -> str:
     split = found.split
     how = "Every set of the risks counts" if split.exact else "Random orders of the risks, whose error is in the errors"
     return (
-        f"{how}: {split.paths:,} paths, {split.years:,} simulated years. First in + together = Shapley; the Shapley "
-        "values add up from none of the risks to all."
+        f"{how}: {split.paths:,} of the paths, {split.years:,} simulated years. First in + together = Shapley; the "
+        "Shapley values add up from none of the risks to all."
     )
 
 
@@ -234,8 +238,9 @@ def _pays_up_to(worth: Worth, unit: Unit) -> str:
 def _what_pays(found: Contingency, unit: Unit) -> str:
     """How to read the answers, and which of them do not pay."""
     words = (
-        "Each answer is taken away, all else the same, on the same paths. It stops to pay where its cost is the "
-        f"multiple in the last column or, where the plan gives it no cost, so many {unit} a year."
+        f"Each answer is taken away, all else the same, on {found.split.paths:,} of the paths. It stops to pay where "
+        "its cost is the multiple (x) in the last column. Where the plan gives it no cost it pays by assumption, up to "
+        f"so many {unit} a year. Contribution is gross margin less all that is spent."
     )
     losing = [worth for worth in found.answers if worth.contribution.value < -2.0 * worth.contribution.se]
     if losing:

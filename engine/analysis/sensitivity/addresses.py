@@ -41,11 +41,12 @@ def _uniforms(run: Run, driver: str, index: int) -> np.ndarray:
     """Uniforms of the four slots of an address, shape (4, worlds, paths)."""
     n = run.paths_per_world
     found = np.empty((4, len(run.worlds), n))
-    block = np.empty((4, n))
+    block = np.empty((5, n))
+    block[4] = np.arange(n)  # the numbers of the paths
     number = drivers.number(driver)
     for world, stream in enumerate(run.worlds.streams):
-        uniforms(block, 0, 0, n, int(stream), number, index, *key(run.seed))
-        found[:, world] = block
+        uniforms(block, 0, 4, n, int(stream), number, index, *key(run.seed))
+        found[:, world] = block[:4]
     return found
 
 
