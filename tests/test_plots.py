@@ -188,7 +188,7 @@ def test_exceedance_falls_and_ends_where_it_is_seen() -> None:
             "p": (("risk", "view", "point"), np.broadcast_to(p, (2, 2, 60))),
             "mean": ("risk", [10.0, 10.0]),
         },
-        {"risk": ["strike", "total"], "view": ["year", "strike"]}, {"currency": "CNY"},
+        {"risk": ["strike", "all risks"], "view": ["year", "strike"]}, {"currency": "CNY"},
     )  # fmt: skip
     ax = plots.exceedance(dataset)
     assert ax.get_yscale() == "log" and ax.get_xlim()[1] == pytest.approx(loss[p >= 1e-3].max())

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+MET = 1.0 - 1e-9  # of a target, reached: bounds hold to 1e-9 relative
+
 
 class Moments(NamedTuple):
     """Sums over the paths of each cell, per row."""

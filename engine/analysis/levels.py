@@ -16,11 +16,13 @@ INTERVAL = 0.9  # of order statistics
 class Level:
     """The amount that a share of all years stays within.
 
-    `lo` and `hi` are order statistics that hold the true quantile of these worlds with 90 % confidence; `world_lo`
+    `se` is what another set of worlds and paths would change. `lo` and `hi` are order statistics that hold the true
+    quantile of these worlds with 90 % confidence, the ends of the sample where it is too small for that; `world_lo`
     and `world_hi` the 5 % and 95 % quantiles across worlds, cleaned of sampling noise.
     """
 
     value: float
+    se: float
     lo: float
     hi: float
     world_lo: float
@@ -40,7 +42,8 @@ def levels(amounts: np.ndarray, confidences: Sequence[float]) -> dict[str, Level
     2003, Order Statistics, 7.1). For several worlds it errs on the safe side, paths being shared out evenly.
     """
     ordered, by_world = np.sort(amounts, axis=None), np.sort(amounts, axis=1)
-    return {f"{c:g}": _level(ordered, by_world, c) for c in confidences}
+    errors = estimates.quantiles([amounts], 1, np.asarray(confidences, float), ordered)[1]
+    return {f"{c:g}": _level(ordered, by_world, c, float(e)) for c, e in zip(confidences, errors, strict=True)}
 
 
 def level(amounts: np.ndarray, confidence: float) -> Level:
@@ -48,7 +51,7 @@ def level(amounts: np.ndarray, confidence: float) -> Level:
     return levels(amounts, [confidence])[f"{confidence:g}"]
 
 
-def _level(ordered: np.ndarray, by_world: np.ndarray, confidence: float) -> Level:
+def _level(ordered: np.ndarray, by_world: np.ndarray, confidence: float, se: float) -> Level:
     from scipy.special import bdtrik
 
     n = ordered.size
@@ -58,7 +61,7 @@ def _level(ordered: np.ndarray, by_world: np.ndarray, confidence: float) -> Leve
     high = int(np.ceil(bdtrik(1.0 - tail, n, confidence))) + 1
     band = estimates.band(*_world_quantiles(by_world, confidence))
     return Level(
-        float(estimates.at(ordered, np.array([confidence]))[0]), float(ordered[max(low, 1) - 1]),
+        float(estimates.at(ordered, np.array([confidence]))[0]), se, float(ordered[max(low, 1) - 1]),
         float(ordered[min(high, n) - 1]), *band,
     )  # fmt: skip
 

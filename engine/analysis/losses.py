@@ -16,7 +16,7 @@ from engine.scenario import arrays
 from engine.simulation import Run
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95, 0.99)
-TOTAL = "total"
+ALL_RISKS = "all risks"  # no id has a space
 CURVE = 60  # points of an exceedance curve
 
 
@@ -134,7 +134,7 @@ def simulate_losses(run: Run, progress: Progress | None = None) -> Losses:
     )  # fmt: skip
     short = np.maximum(run.worlds.read("plan.target")[:, None] - found.revenue, 0.0)
     tails = {name: Tail(at, _beyond(short, at.value, float(name))) for name, at in levels(short, CONFIDENCES).items()}
-    curves = {name: _curves(found, j) for j, name in enumerate(risks)} | {TOTAL: _curves(everything, 0)}
+    curves = {name: _curves(found, j) for j, name in enumerate(risks)} | {ALL_RISKS: _curves(everything, 0)}
     return Losses(
         {name: _risk_loss(found, j) for j, name in enumerate(risks)}, _risk_loss(everything, 0), tails,
         estimates.mean(short), curves,
@@ -166,10 +166,11 @@ def _sample(run: Run, progress: Progress | None) -> _Sample:
 
 
 def _largest(single: np.ndarray, net: np.ndarray) -> np.ndarray:
-    """Largest single loss, from all strikes and the year's loss: what came back is taken from all strikes alike."""
-    gross = single.sum(axis=0)
-    kept = np.divide(net, gross, out=np.zeros_like(net), where=gross != 0.0)
-    found: np.ndarray = (single * kept).max(axis=0)
+    """Largest single loss, from all strikes and the year's loss: what came back is taken from what strikes lost."""
+    lost = np.maximum(single, 0.0)
+    total, back = lost.sum(axis=0), single.sum(axis=0) - net
+    kept = np.clip(1.0 - np.divide(back, total, out=np.zeros_like(net), where=total > 0.0), 0.0, 1.0)
+    found: np.ndarray = np.where(total > 0.0, lost.max(axis=0) * kept, single.max(axis=0))
     return found
 
 
@@ -190,7 +191,7 @@ def _beyond(amounts: np.ndarray, var: float, confidence: float) -> Figure:
 def _curves(found: _Sample, r: int) -> np.ndarray:
     """Exceedance curves of the year's loss and of the largest single one, at probabilities that fall evenly in log."""
     n = found.revenue.size
-    ranks = np.unique(np.round(np.geomspace(10, n, CURVE)).astype(int))
+    ranks = np.unique(np.round(np.geomspace(min(10, n), n, CURVE)).astype(int))
     curve = np.full((2, CURVE, 2), np.nan)
     for k, values in enumerate((found.loss[r], found.largest[r])):
         ordered = np.sort(values, axis=None)[::-1]

@@ -13,8 +13,8 @@ from engine.scenario import arrays
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
-TOTAL = "total"  # all funds together
-ENDLESS = 100.0  # times the target: a fund of this size is never used up
+TOTAL = "all funds"  # together; no id has a space
+ENDLESS = 100.0  # times the target, or all funds: a fund of this size is never used up
 
 Progress = Callable[[int, int], None]
 
@@ -22,8 +22,6 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Needs:
     """Needs on every path under funds without a limit.
-
-    Until a real fund is used up its year is the same, so these paths also tell whether and when that happens.
 
     Attributes
     ----------
@@ -34,7 +32,7 @@ class Needs:
     revenue : ndarray, shape (worlds, paths)
         [CNY]
     current : ndarray, shape (funds,)
-        What the funds hold in the scenario, uncertain amounts at their centre. [CNY]
+        What the funds hold, the mean over the worlds. [CNY]
     """
 
     scenario: Scenario
@@ -80,7 +78,8 @@ def simulate_needs(
     if not scenario.funds:
         raise SimulationError(f"{scenario.file}: there is no fund; add one, such as [funds.contingency]")
     run = simulation.plan_run(scenario, paths, worlds, seed, "random")
-    amount = ENDLESS * run.worlds.read("plan.target")
+    amount = endless(run)
+    current = np.array([run.worlds.read(f"funds.{name}.amount").mean() for name in scenario.funds])
     run = replace(run, worlds=run.worlds.changed({f"funds.{name}.amount": amount for name in scenario.funds}))
     value, _ = arrays.result_rows(scenario, ("funds",))
     funds, months = len(scenario.funds), scenario.plan.months
@@ -100,8 +99,13 @@ def simulate_needs(
         by_risk[:-1][:, *place] = costs * paid[:, None, None]
         asked = out.values[value.fund_need :][:funds].reshape(funds, *shape).sum(axis=0)
         by_risk[-1][place] = asked - by_risk[:-1][:, *place].sum(axis=0)
-    current = np.array([float(fund.amount.central()) for fund in scenario.funds.values()])
     return Needs(scenario, run, drawn, by_risk, revenue, current)
+
+
+def endless(run: Run) -> np.ndarray:
+    """A size of a fund that is never used up, shape (worlds,). [CNY]"""
+    held = sum(run.worlds.read(f"funds.{name}.amount") for name in run.scenario.funds)
+    return np.asarray(ENDLESS * np.maximum(run.worlds.read("plan.target"), held))
 
 
 def _paid_from_funds(scenario: Scenario) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,14 +34,14 @@ class Answer:
     kind : {"response", "buffer", "rescue", "fund", "reviews"}
     without : dict of str to float
         Knobs that take it away.
-    costs : dict of str to float
-        Knobs of what it costs, as they are at the centre; empty where the scenario gives it no cost.
+    costs : sequence of str
+        Knobs of what it costs; empty where the scenario gives it no cost.
     """
 
     name: str
     kind: str
     without: dict[str, float]
-    costs: dict[str, float]
+    costs: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Worth:
         The most that it may cost in the year: beyond, it takes more contribution than it brings. [CNY]
     pays_up_to : Figure or None
         Multiple of its cost at which it stops to pay, all its costs scaled alike; `None` without a cost, or where no
-        multiple up to 100 does it.
+        multiple up to 100 does it. Of a fund or of reviews what they bring, before their cost, over their cost.
     """
 
     answer: Answer
@@ -90,18 +90,18 @@ def answers(scenario: Scenario) -> Iterator[Answer]:
         if risk.response is not None:
             at = f"risks.{name}.response"
             costs = {f"{at}.cost_ratio": risk.response.cost_ratio, f"{at}.cost_per_month": risk.response.cost_per_month}
-            paid = {knob: float(q.central()) for knob, q in costs.items() if q.central() > 0}
+            paid = [knob for knob, quantity in costs.items() if quantity.central() > 0]
             yield Answer(name, "response", {f"{at}.trigger": _NEVER}, paid)
         if risk.buffer is not None and risk.buffer.share.central() > 0:
-            yield Answer(f"{name} buffer", "buffer", {f"risks.{name}.buffer.share": 0.0}, {})
+            yield Answer(f"{name} buffer", "buffer", {f"risks.{name}.buffer.share": 0.0}, [])
     for name, stream in scenario.streams.items():
         if stream.customers is not None and stream.customers.rescue.central() > 0:
-            yield Answer(f"{name} rescue", "rescue", {f"streams.{name}.customers.rescue": 0.0}, {})
+            yield Answer(f"{name} rescue", "rescue", {f"streams.{name}.customers.rescue": 0.0}, [])
     for name in scenario.funds:
-        yield Answer(f"fund {name}", "fund", {f"funds.{name}.amount": 0.0}, {})
+        yield Answer(f"fund {name}", "fund", {f"funds.{name}.amount": 0.0}, [])
     if scenario.review.levels:
         levels = range(1, len(scenario.review.levels) + 1)
-        yield Answer("reviews", "reviews", {f"review.levels.{k}.amount": 0.0 for k in levels}, {})
+        yield Answer("reviews", "reviews", {f"review.levels.{k}.amount": 0.0 for k in levels}, [])
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class Responses:
             self._pays_up_to(answer, without, gain, most, cost),
         )  # fmt: skip
 
-    def _year(self, changes: dict[str, float]) -> _Year:
+    def _year(self, changes: Mapping[str, np.ndarray | float]) -> _Year:
         run = replace(self.run, worlds=self.run.worlds.changed(changes))
         shape = (len(run.worlds), run.paths_per_world)
         revenue, contribution, corrective = np.empty(shape), np.empty(shape), np.empty(shape)
@@ -166,7 +166,7 @@ class Responses:
             drawn[:, *place] -= out.values[at.fund_balance :][: len(funds)].reshape(-1, *part)
             if self._report is not None:
                 self._report(part[0] * part[1])
-        return _Year(revenue, revenue >= self._target * (1.0 - 1e-9), contribution, costs, corrective, drawn)
+        return _Year(revenue, revenue >= self._target * estimates.MET, contribution, costs, corrective, drawn)
 
     def _cost(self, answer: Answer) -> np.ndarray | None:
         """What it costs on every path, where the scenario gives it a cost."""
@@ -185,18 +185,20 @@ class Responses:
     ) -> Figure | None:
         """The multiple of its cost at which the answer adds no contribution, found by simulation.
 
-        To first order it is `most` over the cost; a fund that is too small for dearer answers bends the line, so the
-        secant from there is followed to the root.
+        To first order it is `most` over the cost, and no more can be said of a fund or of reviews, whose cost has no
+        knob. A fund that is too small for dearer answers bends the line: the secant from there is followed to the root.
         """
         spent = 0.0 if cost is None else float(cost.mean())
-        if not answer.costs or spent <= 0.0:
+        if cost is None or spent <= 0.0:
             return None
+        if not answer.costs:
+            return estimates.ratio(self._with.contribution - without.contribution + cost, cost)
         at, value = 1.0, gain
         near = max(most.value / spent, 0.0)
         for _ in range(_ROUNDS):
             if not 0.0 <= near <= 100.0:
                 return None
-            scaled = self._year({knob: near * amount for knob, amount in answer.costs.items()})
+            scaled = self._year({knob: near * self.run.worlds.read(knob) for knob in answer.costs})
             found = estimates.mean(scaled.contribution - without.contribution)
             slope = (found.value - value.value) / (near - at) if near != at else 0.0
             if slope >= 0.0:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import factorial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +26,6 @@ EXACT = 12  # risks up to which every set of them counts; above, random orders
 PAIRS = 16  # random orders and their reverses
 MEASURES = ("fund_need", "revenue", "p_attain", "revenue_p50")
 MEDIAN = 0.5  # the quantile of revenue that is split
-TOLERANCE = 1e-9  # of the target
 _BYTES_PER_PAIR = 64  # values, paths, sets and their order, at the worst moment
 _INFLUENCES = 64  # sets whose quantiles are looked at together
 
@@ -95,74 +94,93 @@ class Split:
     years: int
 
 
-class Weighing(NamedTuple):
+@dataclass(frozen=True)
+class Weighing:
     """The sets that matter on a path, and how their values make up what is asked for.
 
     Attributes
     ----------
+    struck, players : int
+        The set that strikes, and the number of all.
     sets : ndarray of int64, shape (sets,)
         Rising; the first has nobody, the last all that strike.
-    columns : ndarray, shape (sets, 3 players + 2)
-        Values @ columns are the Shapley values, what each does first, what each does last, and the value of nobody
-        and of all.
-    by_order : ndarray, shape (orders, sets, players)
-        Weights of the Shapley values from each pair of orders alone; empty where all sets count.
+    orders : ndarray, shape (orders, players), or None
+        Orders in which the players come, each followed by its reverse; None where all sets count.
+    chains : ndarray, shape (orders, players + 1)
+        Places of the sets that each order runs through.
     """
 
+    struck: int
+    players: int
     sets: np.ndarray
-    columns: np.ndarray
-    by_order: np.ndarray
+    orders: np.ndarray | None
+    chains: np.ndarray
+
+    def columns(self) -> np.ndarray:
+        """Weights, shape (sets, 3 players + 2).
+
+        Values @ columns are the Shapley values, what each does first, what each does last, and the value of nobody
+        and of all. Made anew at each call: there is one for each kind of path.
+        """
+        n = self.players
+        found = np.zeros((self.sets.size, 3 * n + 2))
+        found[:, :n] = self._of_all_sets() if self.orders is None else self._of_orders(self.orders)
+        for j in _members(self.struck, n):
+            alone, others = np.searchsorted(self.sets, [1 << j, self.struck & ~(1 << j)])
+            found[alone, n + j] += 1.0
+            found[0, n + j] -= 1.0
+            found[-1, 2 * n + j] += 1.0
+            found[others, 2 * n + j] -= 1.0
+        found[0, -2] = found[-1, -1] = 1.0
+        return found
+
+    def by_pair(self, values: np.ndarray) -> np.ndarray:
+        """Shapley values from each order and its reverse alone, shape (pairs, players), of values of the sets."""
+        if self.orders is None:
+            return np.zeros((0, self.players))
+        found = np.zeros(self.orders.shape)
+        np.put_along_axis(found, self.orders, np.diff(values[self.chains], axis=1), axis=1)
+        return found.reshape(-1, 2, self.players).mean(axis=1)
+
+    def _of_all_sets(self) -> np.ndarray:
+        """Weight of a set of size s for a member: (s - 1)! (k - s)! / k!, else -s! (k - s - 1)! / k!."""
+        members = _members(self.struck, self.players)
+        k = len(members)
+        size = sum((self.sets >> j & 1 for j in members), np.zeros_like(self.sets))
+        inside = np.array([0.0, *(factorial(s - 1) * factorial(k - s) / factorial(k) for s in range(1, k + 1))])
+        outside = np.array([*(-factorial(s) * factorial(k - s - 1) / factorial(k) for s in range(k)), 0.0])
+        weights = np.zeros((self.sets.size, self.players))
+        for j in members:
+            weights[:, j] = np.where(self.sets >> j & 1, inside[size], outside[size])
+        return weights
+
+    def _of_orders(self, orders: np.ndarray) -> np.ndarray:
+        """A player's weight is + where it has just come, - right before; nothing where it does not strike."""
+        weights = np.zeros((self.sets.size, self.players))
+        np.add.at(weights, (self.chains[:, 1:], orders), 1.0 / len(orders))
+        np.add.at(weights, (self.chains[:, :-1], orders), -1.0 / len(orders))
+        return weights
+
+
+def _members(struck: int, players: int) -> list[int]:
+    return [j for j in range(players) if struck >> j & 1]
 
 
 def weigh(struck: int, players: int, orders: np.ndarray | None) -> Weighing:
-    """Sets and weights for the paths on which a set of players strikes."""
-    members = [j for j in range(players) if struck >> j & 1]
-    sets, shapley, by_order = (
-        _all_sets(members, players) if orders is None else _ordered_sets(members, players, orders, struck)
-    )
-    columns = np.zeros((sets.size, 3 * players + 2))
-    columns[:, :players] = shapley
-    for j in members:
-        alone, others = np.searchsorted(sets, [1 << j, struck & ~(1 << j)])
-        columns[alone, players + j] += 1.0
-        columns[0, players + j] -= 1.0
-        columns[-1, 2 * players + j] += 1.0
-        columns[others, 2 * players + j] -= 1.0
-    columns[0, -2] = columns[-1, -1] = 1.0
-    return Weighing(sets, columns, by_order)
+    """Sets for the paths on which a set of players strikes: all of it, or those that orders run through.
 
-
-def _all_sets(members: list[int], players: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Every subset; weight of one of size s for a member: (s - 1)! (k - s)! / k!, else -s! (k - s - 1)! / k!."""
-    k = len(members)
-    compact = np.arange(2**k)
-    sets, size = np.zeros(2**k, np.int64), np.zeros(2**k, np.int64)
-    for j, member in enumerate(members):
-        sets |= (compact >> j & 1) << member
-        size += compact >> j & 1
-    inside = np.array([0.0, *(factorial(s - 1) * factorial(k - s) / factorial(k) for s in range(1, k + 1))])
-    outside = np.array([*(-factorial(s) * factorial(k - s - 1) / factorial(k) for s in range(k)), 0.0])
-    weights = np.zeros((2**k, players))
-    for j, member in enumerate(members):
-        weights[:, member] = np.where(compact >> j & 1, inside[size], outside[size])
-    return sets, weights, np.empty((0, 2**k, players))
-
-
-def _ordered_sets(
-    members: list[int], players: int, orders: np.ndarray, struck: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The sets that the orders run through, and each member alone and all but it."""
-    chains = np.zeros((len(orders), players + 1), np.int64)
-    np.cumsum(np.left_shift(1, orders) & struck, axis=1, out=chains[:, 1:])
+    Of these also each member alone and all but it.
+    """
+    members = _members(struck, players)
+    if orders is None:
+        compact = np.arange(2 ** len(members))
+        sets = sum(((compact >> k & 1) << j for k, j in enumerate(members)), np.zeros_like(compact))
+        return Weighing(struck, players, sets, None, np.zeros((0, players + 1), np.int64))
+    runs = np.zeros((len(orders), players + 1), np.int64)
+    np.cumsum(np.left_shift(1, orders) & struck, axis=1, out=runs[:, 1:])
     singles = [1 << j for j in members] + [struck & ~(1 << j) for j in members]
-    sets = np.unique(np.concatenate([chains.ravel(), np.array(singles, np.int64)]))
-    at = np.searchsorted(sets, chains)
-    by_order = np.zeros((len(orders) // 2, sets.size, players))
-    for k, order in enumerate(orders):
-        for place in np.flatnonzero(struck >> order & 1):
-            by_order[k // 2, at[k, place + 1], order[place]] += 0.5
-            by_order[k // 2, at[k, place], order[place]] -= 0.5
-    return sets, by_order.mean(axis=0), by_order
+    sets = np.unique(np.concatenate([runs.ravel(), np.array(singles, np.int64)]))
+    return Weighing(struck, players, sets, orders, np.searchsorted(sets, runs).astype(np.int32))
 
 
 def random_orders(names: Sequence[str], pairs: int, seed: int) -> np.ndarray:
@@ -179,9 +197,9 @@ class _Table:
     """What every path is worth under every set that matters on it: paths on which the same strike lie together."""
 
     def __init__(self, switched: Switched, struck: np.ndarray, orders: np.ndarray | None, progress: Progress) -> None:
-        self.run, players = switched.run, len(switched.players)
+        self.run, self.players = switched.run, len(switched.players)
         self.kinds, self.kind = np.unique(struck, return_inverse=True)
-        self.weighings = [weigh(int(kind), players, orders) for kind in self.kinds]
+        self.weighings = [weigh(int(kind), self.players, orders) for kind in self.kinds]
         sizes = np.array([w.sets.size for w in self.weighings])
         per_path = sizes[self.kind]
         self.pairs = int(per_path.sum())
@@ -223,7 +241,7 @@ class _Table:
         met = np.empty(self.pairs)
         for chosen, values, place in self._kinds(self.revenue):
             bound = target[chosen // self.run.paths_per_world]
-            met[place] = (values >= bound[:, None] * (1.0 - TOLERANCE)).ravel()
+            met[place] = (values >= bound[:, None] * estimates.MET).ravel()
         return met
 
     def _kinds(self, values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, slice]]:
@@ -236,13 +254,12 @@ class _Table:
 
     def columns_of(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """What is asked for on every path, shape (columns, paths), and mean Shapley values by pair of orders."""
-        first = self.weighings[0]
-        found = np.empty((first.columns.shape[1], self.kind.size))
-        by_order = np.zeros((first.by_order.shape[0], first.by_order.shape[2]))
+        found = np.empty((3 * self.players + 2, self.kind.size))
+        by_pair = np.zeros_like(self.weighings[0].by_pair(np.zeros(self.weighings[0].sets.size)))
         for (chosen, matrix, _), weighing in zip(self._kinds(values), self.weighings, strict=True):
-            found[:, chosen] = (matrix @ weighing.columns).T
-            by_order += np.tensordot(weighing.by_order, matrix.sum(axis=0), axes=([1], [0])) / self.kind.size
-        return found, by_order
+            found[:, chosen] = (matrix @ weighing.columns()).T
+            by_pair += weighing.by_pair(matrix.sum(axis=0)) / self.kind.size
+        return found, by_pair
 
     def columns_of_quantile(self, whole: Weighing, level: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What is asked for of a quantile of revenue, the influence of every path on it, and values by orders.
@@ -255,8 +272,8 @@ class _Table:
         at = np.stack([
             np.searchsorted(w.sets, whole.sets & int(kind)) for kind, w in zip(self.kinds, self.weighings, strict=True)
         ])  # fmt: skip
-        quantile = np.empty(whole.sets.size)
-        influence = np.zeros((self.kind.size, whole.columns.shape[1]), np.float32)
+        columns, quantile = whole.columns(), np.empty(whole.sets.size)
+        influence = np.zeros((self.kind.size, columns.shape[1]), np.float32)
         for start in range(0, whole.sets.size, _INFLUENCES):
             part = slice(start, min(start + _INFLUENCES, whole.sets.size))
             below = np.empty((self.kind.size, part.stop - start), np.float32)
@@ -264,8 +281,8 @@ class _Table:
                 revenue = self.revenue[self.first + at[self.kind, j]]
                 quantile[j], density = _quantile(revenue, level)
                 below[:, j - start] = (level - (revenue <= quantile[j])) / density if density > 0 else 0.0
-            influence += below @ whole.columns[part].astype(np.float32)
-        return quantile @ whole.columns, influence, np.tensordot(whole.by_order, quantile, axes=([1], [0]))
+            influence += below @ columns[part].astype(np.float32)
+        return quantile @ columns, influence, whole.by_pair(quantile)
 
 
 def _quantile(x: np.ndarray, level: float) -> tuple[float, float]:
@@ -308,14 +325,14 @@ def split(
     table = _Table(Switched(run, players), struck, orders, progress or (lambda done, work: None))
     ledgers = {}
     for measure, values in zip(MEASURES, (table.need, table.revenue, table.attained()), strict=False):
-        columns, by_order = table.columns_of(values)
+        columns, by_pair = table.columns_of(values)
         figures = [estimates.mean(row.reshape(len(run.worlds), -1)) for row in columns]
-        ledgers[measure] = _ledger(risks, players, figures, by_order)
+        ledgers[measure] = _ledger(risks, players, figures, by_pair)
     whole = weigh(2 ** len(players) - 1, len(players), orders)
-    found, influence, by_order = table.columns_of_quantile(whole, MEDIAN)
+    found, influence, by_pair = table.columns_of_quantile(whole, MEDIAN)
     spread = [estimates.mean(row.reshape(len(run.worlds), -1)).se for row in influence.T]
     figures = [Figure(float(value), error) for value, error in zip(found, spread, strict=True)]
-    ledgers[MEASURES[-1]] = _ledger(risks, players, figures, by_order)
+    ledgers[MEASURES[-1]] = _ledger(risks, players, figures, by_pair)
     return Split(ledgers, orders is None, run.n_paths, run.n_paths + table.pairs)
 
 
@@ -328,9 +345,9 @@ def _players(risks: Sequence[str], struck: np.ndarray) -> tuple[list[str], np.nd
     return [risks[j] for j in some], sets
 
 
-def _ledger(risks: Sequence[str], players: Sequence[str], figures: Sequence[Figure], by_order: np.ndarray) -> Ledger:
-    n, pairs = len(players), by_order.shape[0]
-    order_se = by_order.std(axis=0, ddof=1) / np.sqrt(pairs) if pairs > 1 else np.zeros(n)
+def _ledger(risks: Sequence[str], players: Sequence[str], figures: Sequence[Figure], by_pair: np.ndarray) -> Ledger:
+    n, pairs = len(players), by_pair.shape[0]
+    order_se = by_pair.std(axis=0, ddof=1) / np.sqrt(pairs) if pairs > 1 else np.zeros(n)
     nothing = Figure(0.0, 0.0)
     shares = dict.fromkeys(risks, Share(nothing, nothing, nothing))
     for j, risk in enumerate(players):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine import simulation
-from engine.analysis.needs import ENDLESS
+from engine.analysis.needs import endless
 from engine.errors import SimulationError
 from engine.kernels.layout import ALL_RISKS, SWITCHABLE, Outputs, PlanArrays
 from engine.scenario import arrays
@@ -66,9 +66,8 @@ class Switched:
         self._always = ALL_RISKS & ~int(sum(1 << int(r) for r in self._risk))
         self._value, self._flag = arrays.result_rows(run.scenario, ("risks",))
         self._plan = arrays.build(run.worlds, ("risks",))
-        amount = ENDLESS * run.worlds.read("plan.target")
-        endless = {f"funds.{name}.amount": amount for name in run.scenario.funds}
-        self._endless = arrays.revise(self._plan, run.worlds.changed(endless))
+        limitless = {f"funds.{name}.amount": endless(run) for name in run.scenario.funds}
+        self._endless = arrays.revise(self._plan, run.worlds.changed(limitless))
         self._buffer = simulation.allocate(run.scenario, simulation.CHUNK_PATHS, ("risks",))
         self._world = np.arange(len(run.worlds))
 

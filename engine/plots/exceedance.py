@@ -25,7 +25,7 @@ from engine.plots.style import (
 SHOWN = 6  # risks with the greatest mean loss
 LEAST = 1e-3  # smallest chance shown
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
-ALL = "total"
+ALL = "all risks"
 
 
 def exceedance(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -34,8 +34,8 @@ def exceedance(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     dataset : xarray.Dataset
-        ``loss``, ``p`` (risk, view, point), views "year" and "strike"; ``mean`` (risk); the risk "total" is all
-        together; attr ``currency``.
+        ``loss``, ``p`` (risk, view, point), views "year" and "strike"; ``mean`` (risk); the risk "all risks" is
+        all together; attr ``currency``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 

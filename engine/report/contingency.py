@@ -230,9 +230,7 @@ def _pays_up_to(worth: Worth, unit: Unit) -> str:
     """The multiple of its cost, or the money, from which an answer takes more than it brings."""
     if worth.pays_up_to is not None:
         return f"{with_error(*worth.pays_up_to, most=2)} x"
-    if worth.cost is not None and worth.cost.value > 0:
-        return f"{max(worth.most.value, 0.0) / worth.cost.value:.2f} x"
-    return _money(worth.most, unit, 2)
+    return _money(worth.most, unit, 2) if worth.cost is None else MISSING
 
 
 def _what_pays(found: Contingency, unit: Unit) -> str:
