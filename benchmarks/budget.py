@@ -91,7 +91,7 @@ class ShortCut:
 
     def value(self, x: np.ndarray) -> float:
         """P(attain), by the short cut."""
-        earned = self._replay.of_paths(self._problem.knobs(x), self._ends, self._paths)[0]
+        earned = self._replay.of_paths(self._problem.knobs(x), self._ends, self._paths)[0][0]
         found = (self._sure + int(self._met(earned).sum())) / self._all
         self._evaluations += 1
         if self._evaluations % CHECK == 0:

@@ -27,7 +27,8 @@ class Replay:
         assert run.scrambles == 1
         self.run = run
         self._detail = tuple(detail)
-        value, _ = arrays.result_rows(run.scenario, self._detail)
+        value, flag = arrays.result_rows(run.scenario, self._detail)
+        self._dry = flag.fund_exhausted
         measures = range(value.target_value, value.target_value + (1 + len(run.scenario.targets)))
         self._kept = np.array([value.revenue] if "targets" not in self._detail else list(measures))
         self._plan = arrays.build(run.worlds, self._detail)
@@ -67,7 +68,9 @@ class Replay:
         self.done += count * wanted
         return found
 
-    def of_paths(self, amounts: Mapping[str, float], ends: np.ndarray, paths: np.ndarray) -> np.ndarray:
+    def of_paths(
+        self, amounts: Mapping[str, float], ends: np.ndarray, paths: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Simulate some paths of each world under other amounts.
 
         Parameters
@@ -81,19 +84,23 @@ class Replay:
 
         Returns
         -------
-        ndarray, shape (1, len(paths)) or (targets, len(paths))
+        found : ndarray, shape (1, len(paths)) or (targets, len(paths))
             As for `sample`.
+        dry : ndarray of bool, shape (funds, len(paths))
+            Whether some need could not be paid in full.
         """
         plan = arrays.revise(self._plan, self.run.worlds.changed(amounts))
         found = np.empty((self._kept.size, paths.size))
+        dry = np.empty((len(self.run.scenario.funds), paths.size), bool)
         for start in range(0, paths.size, simulation.CHUNK_PATHS):
             part = paths[start : start + simulation.CHUNK_PATHS]
             out, every = self._outputs(part.size), np.full(part.size, layout.ALL_RISKS)
             within = np.clip(ends - start, 0, part.size)
             simulation.fill_chosen(self.run, plan, within, part, every, out)
             found[:, start : start + part.size] = out.values[self._kept]
+            dry[:, start : start + part.size] = out.flags[self._dry : self._dry + len(dry)]
         self.done += paths.size
-        return found
+        return found, dry
 
     def _outputs(self, columns: int) -> layout.Outputs:
         if self._buffer is None or self._buffer.values.shape[1] < columns:

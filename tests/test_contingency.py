@@ -145,10 +145,48 @@ def test_split_and_total_hold_together() -> None:
     assert sum(found.euler.values()) == pytest.approx(found.tail, rel=1e-9)
     assert set(found.euler) == {"strike", "other", study.REVIEWS}  # what is paid from outside asks for nothing
     run = engine.simulate(text, paths=20_000, seed=1)
-    dry = run["fund_exhausted"].sel(fund="reserve").values
-    needs = found.needs.of("reserve")
-    # until a fund is used up its year is the one with an endless fund: it runs dry on the very same paths
-    assert np.array_equal(dry, needs > 8.0 + 1e-6)
+    assert found.facts["reserve"].confidence.value == float(1 - run["fund_exhausted"].sel(fund="reserve").mean())
+    assert found.facts["reserve"].unspent.value == pytest.approx(float(run["fund_balance"].sel(fund="reserve").mean()))
+    # together: no fund runs dry, and what is left in both
+    assert found.facts[TOTAL].confidence.value == float((~run["fund_exhausted"].any("fund")).mean())
+    assert found.facts[TOTAL].unspent.value == pytest.approx(float(run["fund_balance"].sum("fund").mean()))
+
+
+def test_one_fund_runs_dry_because_another_has() -> None:
+    """What a fund is asked for depends on what the others can pay: the present funds are judged as they are."""
+    text = scenario(
+        plan(target=YEAR), stream(volatility=0.1), line("ads"), fund("small", amount=3.0), fund("big", amount=6.0),
+        risk(
+            window=[0, 3], severity=0.9, duration=8.0,
+            response=answer(effectiveness=1.0, cost_ratio=0.1, fund="small"),
+        ),
+        level(lag=0.2, amount=4.0, line="ads", fund="big"),
+    )  # fmt: skip
+    found = engine.contingency(text, paths=4_000, choices=200)
+    dry = engine.simulate(text, paths=4_000, seed=1)["fund_exhausted"].sel(fund="big")
+    assert found.facts["big"].confidence.value == pytest.approx(1 - float(dry.mean()), abs=1e-12)
+    # were no fund ever used up, the big one would do far better
+    assert float((found.needs.of("big") > 6.0).mean()) < 0.5 * float(dry.mean())
+
+
+def test_uncertain_funds_are_judged_world_by_world() -> None:
+    text = scenario(once(probability=0.5), fund(amount={"uniform": [0, 20]}))
+    found = engine.contingency(text, paths=20_000, choices=200, worlds=100)
+    facts = found.facts["reserve"]
+    # 10 are needed in half of the years; half of the worlds hold less
+    assert within(facts.confidence.value, 0.75, facts.confidence.se) and facts.confidence.se > 0.01
+    assert facts.current == pytest.approx(10.0, abs=2.0)
+
+
+def test_few_paths_and_names_like_the_sums(tmp_path) -> None:
+    text = scenario(
+        once(), risk("total", severity=0.1, duration=1.0), risk("reviews", severity=0.1, duration=1.0),
+        fund(amount=4.0), fund("total", amount=1.0),
+    )  # fmt: skip
+    for paths in (1, 7):
+        found = engine.contingency(text, paths=paths, choices=paths)
+        assert found.facts["total"].current == 1.0 and found.facts[TOTAL].current == 5.0
+        assert save_contingency(found, tmp_path) and contingency_parts(found)
 
 
 def test_joint_confidence_is_read_off_the_curve() -> None:
@@ -157,7 +195,11 @@ def test_joint_confidence_is_read_off_the_curve() -> None:
     assert at[0.0].both.value == at[0.0].attains.value == pytest.approx(0.5, abs=0.05)
     assert at[10.0].both.value == 1.0
     assert found.joint_for["0.99"] == pytest.approx(10.0, rel=1e-2)
-    assert found.joint_for["0.5"] is not None
+    # between the points nothing is guessed: 5 of 10 do not suffice, however large the present fund
+    rich = engine.contingency(
+        scenario(plan(target=0.97 * YEAR), once(probability=0.5), fund(amount=500.0)), paths=4_000
+    )
+    assert rich.joint_for["0.8"] == pytest.approx(10.0, rel=1e-2) and rich.joint_for["0.8"] >= 10.0 - 1e-9
 
 
 def test_release_keeps_what_the_rest_may_need() -> None:
@@ -220,7 +262,7 @@ def test_the_curve_is_that_of_full_simulations() -> None:
 def test_the_waterfall_adds_up() -> None:
     steps = engine.contingency(busy(), paths=4_000, choices=2_000, seed=7).waterfall_dataset
     change = steps["change"].values
-    assert change[0] == 0.97 * YEAR and list(steps["step"].values[:2]) == ["plan", study.WITHOUT_RISKS]
+    assert change[0] == 0.97 * YEAR and list(steps["step"].values[:2]) == ["plan", study.BEFORE]
     assert change[:-1].sum() == pytest.approx(change[-1], rel=1e-9)
 
 
@@ -242,7 +284,7 @@ def test_the_command(tmp_path) -> None:
     found = json.loads(result.stdout)
     assert set(found) >= {"funds", "joint", "split", "ledger", "release", "responses", "losses", "trade_off"}
     assert set(found["funds"]["reserve"]) >= {"current", "confidence", "levels", "expected_unspent"}
-    assert set(found["funds"]["reserve"]["levels"]["0.8"]) == {"fund", "lo", "hi", "world_lo", "world_hi"}
+    assert set(found["funds"]["reserve"]["levels"]["0.8"]) == {"fund", "se", "lo", "hi", "world_lo", "world_hi"}
     assert len(found["release"]) == 12 and found["trade_off"] is None
     assert set(found["split"]["shapley"]) == {"strike", "other", "faults"}
     assert set(found["split"]["shapley"]["strike"]) == {"value", "se"}

@@ -85,6 +85,19 @@ def test_single_losses_add_up_to_the_year() -> None:
         assert single == pytest.approx(net, abs=1e-7)
 
 
+def test_a_single_loss_is_never_more_than_strikes_can_take() -> None:
+    what = scenario(
+        plan(target=YEAR), stream(volatility=0.1), fund(amount=500.0),
+        risk(
+            "faults", rate=4.0, max_events=12, severity={"uniform": [0.3, 1]}, duration=2.0, deferred=0.9, release=1.0,
+            response={"effectiveness": {"uniform": [0.5, 2.5]}, "fund": "reserve", "cost_ratio": 0.1},
+        ),
+    )  # fmt: skip
+    found = losses.simulate_losses(run_of(what, 5_000))
+    # a strike of two months takes less than two months and some noise, however much comes back or is won
+    assert 0.0 <= found.by_risk["faults"].occurrence["0.99"].value < 2.5 * MONTH
+
+
 def test_risks_that_overlap_share_and_the_total_is_theirs() -> None:
     parts = [risk(name, window=[2, 2], severity=0.6, duration=2.0) for name in "ab"]
     found = of(stream(), *parts, paths=200)
@@ -129,6 +142,18 @@ def test_a_small_fund_bends_the_multiple() -> None:
     # a fund that pays for less of a dearer answer: what it pays for still brings 0.5 for what costs k 0.2
     small = worth(fixed(30.0), "strike", 200)
     assert small.pays_up_to is not None and small.pays_up_to.value == pytest.approx(2.5, rel=0.02)
+
+
+def test_an_uncertain_cost_scales_as_it_is() -> None:
+    strike = risk(
+        window=[1, 1], severity=0.5, duration=4.0,
+        response={"effectiveness": 0.6, "cost_ratio": {"lognormal": [0.1, 0.5]}, "fund": "reserve"},
+    )  # fmt: skip
+    what = scenario(plan(target=YEAR), stream(margin=0.5), strike, fund(amount=5e4))
+    found = responses.Responses(simulation.plan_run(what, 4_000, 200, 3, "random"))
+    worth = found.worth(next(responses.answers(what)))
+    assert worth.cost is not None and worth.pays_up_to is not None
+    assert worth.pays_up_to.value == pytest.approx(worth.most.value / worth.cost.value, rel=0.01)
 
 
 def test_buffers_rescue_funds_and_reviews_are_answers_too() -> None:

@@ -11,6 +11,7 @@ import pytest
 import xarray as xr
 from forecasts import MadeUpForecast
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from engine import plots
 from engine.plots import allocation, fan, frontier, prices, responses, save_forecast, scurve, stress
@@ -174,7 +175,7 @@ def test_the_matrix_places_risks_and_keeps_labels_apart() -> None:
     texts = {text.get_text(): text for text in ax.texts}
     assert names[0] in texts and names[1] in texts and names[2] not in texts
     ax.figure.canvas.draw()
-    boxes = [texts[name].get_window_extent() for name in names[:2]]
+    boxes = [Text.get_window_extent(texts[name]) for name in names[:2]]
     assert not boxes[0].overlaps(boxes[1])
 
 

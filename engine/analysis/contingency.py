@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine import simulation
-from engine.analysis import funds, losses, responses, shapley
+from engine.analysis import estimates, funds, losses, responses, shapley
 from engine.analysis.estimates import Chance
 from engine.analysis.funds import CurvePoint, FundFacts, Schedule
 from engine.analysis.losses import Losses
-from engine.analysis.needs import Needs, Progress, simulate_needs
+from engine.analysis.needs import Needs, Progress, simulate_needs, simulate_present
 from engine.analysis.responses import Worth
 from engine.analysis.shapley import Split
 from engine.errors import SimulationError
+from engine.kernels.layout import SWITCHABLE
 from engine.replay import Replay
 from engine.scenario.model import Scenario
 from engine.simulation import Run
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 FAN = (0.05, 0.25, 0.5, 0.75, 0.95)
-REVIEWS = "reviews"  # what no risk asks for: the corrective money of the reviews
-WITHOUT_RISKS = "before any risk"
+REVIEWS = "review actions"  # what no risk asks for: the corrective money of the reviews; no id has a space
+_ROUNDING = 1e-12  # of the total: a share that is nothing
+BEFORE, BEFORE_SOME = "before any risk", "before these risks"
 CHOICES = 20_000  # paths by default of what simulates every path again and again
 PATHS_PER_WORLD = 200  # of those
 
@@ -38,7 +40,7 @@ class Contingency:
     Attributes
     ----------
     facts : dict of str to FundFacts
-        By fund; with several also of all together, under "total".
+        By fund; with several also of all together, under "all funds".
     curve : list of CurvePoint
         Of `fund`, the one that is varied.
     euler : dict of str to float
@@ -102,7 +104,8 @@ class Contingency:
         ledger = self.split.ledgers["revenue_p50"]
         target = float(self.scenario.plan.target.central())
         ranked = sorted(ledger.shares.items(), key=lambda item: item[1].shapley.value)
-        steps = [("plan", target, 0.0), (WITHOUT_RISKS, ledger.none.value - target, ledger.none.se)]
+        before = BEFORE if len(ledger.shares) == len(self.scenario.risks) else BEFORE_SOME
+        steps = [("plan", target, 0.0), (before, ledger.none.value - target, ledger.none.se)]
         steps += [(name, *share.shapley) for name, share in ranked]
         steps += [("median year", *ledger.all)]
         names, change, se = zip(*steps, strict=True)
@@ -218,21 +221,24 @@ def contingency(
     stages = _Stages(progress)
     needs = simulate_needs(scenario, paths, worlds, seed, stages.part(_NEEDS))
     chosen = next(iter(scenario.funds)) if fund is None else fund
-    found = {name: funds.facts(needs, name) for name in needs.funds}
-    report = stages.part(_CURVE)
-    curve = funds.curve(needs, Replay(run), chosen, lambda done: report(done, funds.CURVE * run.n_paths))
+    present = simulate_present(run, stages.part(_PRESENT))
+    found = {name: funds.facts(needs, present, name) for name in needs.funds}
+    report, sizes = stages.part(_CURVE), funds.Sizes(needs, Replay(run), chosen)
+    curve = sizes.curve(lambda done: report(done, funds.CURVE * run.n_paths))
     lost = losses.simulate_losses(run, stages.part(_LOSSES))
     few = _few(run, scenario, min(choices, paths), worlds)
     split = shapley.split(few, list(scenario.risks) if risks is None else risks, progress=stages.part(_SPLIT))
     answers = _answers(few, stages.part(_ANSWERS))
     shares, tail = funds.euler(needs.by_risk, confidence)
-    kept = {name: float(v) for name, v in zip([*scenario.risks, REVIEWS], shares, strict=True) if v != 0.0}
+    kept = {
+        name: float(v) for name, v in zip([*scenario.risks, REVIEWS], shares, strict=True) if abs(v) > _ROUNDING * tail
+    }
     drawn, held = needs.months_of(chosen), needs.held(chosen)
     by_month, for_year = funds.schedule(drawn, held, confidence), funds.release_for_year(drawn, held, confidence)
-    now = min(curve, key=lambda point: abs(point.fund - needs.held(chosen)))
+    now = estimates.chance(present.attained & (present.dry_month_of(chosen) == 0))
     return Contingency(
-        scenario, needs, found, chosen, confidence, curve, now.both,
-        {f"{c:g}": funds.smallest(curve, c) for c in funds.LEVELS}, kept, tail, by_month, for_year, split,
+        scenario, needs, found, chosen, confidence, curve, now,
+        {f"{c:g}": sizes.smallest(curve, c) for c in funds.LEVELS}, kept, tail, by_month, for_year, split,
         lost, answers,
     )  # fmt: skip
 
@@ -247,7 +253,11 @@ def _check(scenario: Scenario, fund: str | None, confidence: float, risks: Seque
         faults.append(f"{scenario.file}: there is no fund; add one, such as [funds.contingency]")
     elif fund is not None and fund not in scenario.funds:
         faults.append(f"fund: {fund!r} is no fund of this scenario; funds are {', '.join(scenario.funds)}")
-    for name in risks or ():
+    if risks is None and len(scenario.risks) > SWITCHABLE:
+        faults.append(
+            f"{len(scenario.risks)} risks are too many for Shapley values; name at most {SWITCHABLE} with risks"
+        )
+    for name in dict.fromkeys(risks or ()):
         if name not in scenario.risks:
             known = ", ".join(scenario.risks) or "none"
             faults.append(f"risks: {name!r} is no risk of this scenario; risks are {known}")
@@ -279,7 +289,8 @@ def _answers(run: Run, report: Progress) -> list[Worth]:
     return [study.worth(answer) for answer in asked]
 
 
-_NEEDS, _CURVE, _LOSSES, _SPLIT, _ANSWERS = (0.0, 0.06), (0.06, 0.35), (0.35, 0.45), (0.45, 0.8), (0.8, 1.0)
+_NEEDS, _PRESENT, _CURVE, _LOSSES = (0.0, 0.05), (0.05, 0.1), (0.1, 0.35), (0.35, 0.45)
+_SPLIT, _ANSWERS = (0.45, 0.8), (0.8, 1.0)
 _WHOLE = 10_000  # steps of the progress
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,15 @@ import numpy as np
 from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
 from engine.analysis.levels import Level, level, levels
-from engine.analysis.needs import Needs
+from engine.analysis.needs import Needs, Present
 from engine.replay import Replay
-from engine.scenario.model import Scenario
 
 LEVELS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
 EARLY = 0.1  # of the years in which a fund is used up: the month by which the earliest of them are
 CURVE = 21  # sizes at which P(attain) is looked at
+_CLOSE = 0.002  # of the largest size: how near the smallest sufficient one is found
+_NEVER = Chance(0.0, 0.0, 0.0, 0.0, 0.0)
 _HALVINGS = 7  # of the search for the release that covers the year
-_TOLERANCE = 1e-9  # of the target: needs up to so much above a fund count as met
 
 
 @dataclass(frozen=True)
@@ -93,28 +94,20 @@ class Release:
         return {"month": self.month, "keep": self.keep, "returned": self.returned.to_json()}
 
 
-def facts(needs: Needs, fund: str, confidences: Sequence[float] = LEVELS) -> FundFacts:
-    """What there is to say about one fund."""
-    drawn, held = needs.months_of(fund), needs.held(fund)
-    need = drawn[-1]
-    slack = _TOLERANCE * target_of(needs.scenario)
-    used_up = (drawn > held + slack).sum(axis=0)  # months from the one in which it is used up to the end
-    months = drawn.shape[0]
-    month = np.where(used_up > 0, months + 1 - used_up, 0)
-    dry = month[month > 0]
+def facts(needs: Needs, present: Present, fund: str, confidences: Sequence[float] = LEVELS) -> FundFacts:
+    """What there is to say about one fund, or all; levels are of needs without a limit, of all funds as one pool."""
+    month = present.dry_month_of(fund)
+    dry = np.sort(month[month > 0])
+    need = needs.of(fund)
     return FundFacts(
-        current=held,
-        confidence=estimates.chance(need <= held + slack),
+        current=needs.held(fund),
+        confidence=estimates.chance(month == 0),
         levels=levels(need, confidences),
         need=estimates.mean(need),
-        unspent=estimates.mean(np.maximum(held - need, 0.0)),
+        unspent=estimates.mean(present.left_of(fund)),
         exhausted_month=estimates.ratio(month, month > 0),
-        exhausted_early=float(estimates.at(np.sort(dry), np.array([EARLY]))[0]) if dry.size else None,
+        exhausted_early=float(estimates.at(dry, np.array([EARLY]))[0]) if dry.size else None,
     )
-
-
-def target_of(scenario: Scenario) -> float:
-    return float(scenario.plan.target.central())
 
 
 def euler(parts: np.ndarray, confidence: float) -> tuple[np.ndarray, float]:
@@ -221,39 +214,52 @@ def release_for_year(drawn: np.ndarray, held: float, confidence: float) -> Sched
     return schedule(drawn, held, high)
 
 
-def curve(needs: Needs, replay: Replay, fund: str, report: Callable[[int], None]) -> list[CurvePoint]:
-    """P(suffices), P(attain) and P(both) at sizes from nothing to what 99.9 % of all years need.
+class Sizes:
+    """What a fund of any size does, on the paths of a run, all other funds as they are.
 
-    A year in which no fund runs dry is the year of `needs`: only the others are simulated for each size. `report` is
-    called with the paths simulated so far.
+    A year in which no fund runs dry is the year of `needs`: only the others are simulated for each size.
     """
-    scenario, need = needs.scenario, needs.of(fund)
-    top = max(float(np.quantile(need, 0.999)), needs.held(fund), 1e-9)
-    target, worlds = needs.run.worlds.read("plan.target")[:, None], replay.run.worlds
-    slack = _TOLERANCE * target_of(scenario)
-    others = np.zeros(need.shape, bool)
-    for name in scenario.funds:
-        if name != fund:
-            others |= needs.of(name) > worlds.read(f"funds.{name}.amount")[:, None]
-    points = []
-    for size in np.unique(np.append(np.linspace(0.0, top, CURVE), needs.held(fund))):
-        dry = others | (need > size)
-        revenue = needs.revenue.copy()
-        if dry.any():
-            ends, paths = np.cumsum(dry.sum(axis=1)), np.nonzero(dry)[1]
-            revenue[dry] = replay.of_paths({f"funds.{fund}.amount": float(size)}, ends, paths)[0]
-        report(replay.done)
-        attains, suffices = revenue >= target * (1.0 - 1e-9), need <= size + slack
-        points.append(CurvePoint(float(size), *map(estimates.chance, (suffices, attains, attains & suffices))))
-    return points
 
+    def __init__(self, needs: Needs, replay: Replay, fund: str) -> None:
+        self.held = needs.held(fund)
+        self._needs, self._replay, self._fund = needs, replay, fund
+        self._need, worlds = needs.of(fund), replay.run.worlds
+        self._target = worlds.read("plan.target")[:, None] * estimates.MET
+        self._place = list(needs.scenario.funds).index(fund)
+        self._others = np.zeros(self._need.shape, bool)
+        for name in needs.scenario.funds:
+            if name != fund:
+                self._others |= needs.of(name) > worlds.read(f"funds.{name}.amount")[:, None]
 
-def smallest(points: Sequence[CurvePoint], confidence: float) -> float | None:
-    """The smallest fund with P(both) at a confidence, between the points by a straight line; None where none is."""
-    for before, after in zip([None, *points[:-1]], points, strict=True):
-        if after.both.value >= confidence:
-            if before is None or after.both.value == before.both.value:
-                return after.fund
-            share = (confidence - before.both.value) / (after.both.value - before.both.value)
-            return before.fund + share * (after.fund - before.fund)
-    return None
+    def point(self, size: float) -> CurvePoint:
+        """P(suffices), P(attain) and P(both) at one size."""
+        asked = self._others | (self._need > size)
+        revenue, dry = self._needs.revenue.copy(), np.zeros(asked.shape, bool)
+        if asked.any():
+            ends, paths = np.cumsum(asked.sum(axis=1)), np.nonzero(asked)[1]
+            found, exhausted = self._replay.of_paths({f"funds.{self._fund}.amount": size}, ends, paths)
+            revenue[asked], dry[asked] = found[0], exhausted[self._place]
+        attains = revenue >= self._target
+        return CurvePoint(size, *map(estimates.chance, (~dry, attains, attains & ~dry)))
+
+    def curve(self, report: Callable[[int], None]) -> list[CurvePoint]:
+        """Points from nothing to what 99.9 % of all years need, and at what the fund holds.
+
+        `report` is called with the paths simulated so far.
+        """
+        points = []
+        for size in np.unique(np.append(np.linspace(0.0, float(np.quantile(self._need, 0.999)), CURVE), self.held)):
+            points.append(self.point(float(size)))
+            report(self._replay.done)
+        return points
+
+    def smallest(self, points: Sequence[CurvePoint], confidence: float) -> float | None:
+        """The smallest size with P(both) at a confidence, by halving between the points; None where none is."""
+        for before, after in pairwise([CurvePoint(0.0, *[_NEVER] * 3), *points]):
+            if after.both.value >= confidence:
+                low, high = before.fund, after.fund
+                while high - low > _CLOSE * points[-1].fund:
+                    middle = 0.5 * (low + high)
+                    low, high = (low, middle) if self.point(middle).both.value >= confidence else (middle, high)
+                return high
+        return None

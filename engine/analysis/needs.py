@@ -102,6 +102,59 @@ def simulate_needs(
     return Needs(scenario, run, drawn, by_risk, revenue, current)
 
 
+@dataclass(frozen=True)
+class Present:
+    """What the funds do as they are.
+
+    Attributes
+    ----------
+    left : ndarray, shape (funds, worlds, paths)
+        At the end of the year. [CNY]
+    dry_month : ndarray of int, shape (funds, worlds, paths)
+        Month, from 1, by whose end a fund that cannot pay some need is used up; 0 where it pays all.
+    attained : ndarray of bool, shape (worlds, paths)
+    """
+
+    scenario: Scenario
+    left: np.ndarray
+    dry_month: np.ndarray
+    attained: np.ndarray
+
+    def left_of(self, fund: str) -> np.ndarray:
+        """Money left, shape (worlds, paths)."""
+        found: np.ndarray = self.left.sum(axis=0) if fund == TOTAL else self.left[self._place(fund)]
+        return found
+
+    def dry_month_of(self, fund: str) -> np.ndarray:
+        """Month in which a fund, or the first of all, is used up; 0 where it pays all; shape (worlds, paths)."""
+        if fund != TOTAL:
+            found: np.ndarray = self.dry_month[self._place(fund)]
+            return found
+        first = np.where(self.dry_month > 0, self.dry_month, self.scenario.plan.months + 1).min(axis=0)
+        return np.where(first <= self.scenario.plan.months, first, 0)
+
+    def _place(self, fund: str) -> int:
+        return list(self.scenario.funds).index(fund)
+
+
+def simulate_present(run: Run, progress: Progress | None = None) -> Present:
+    """Simulate the year with the funds as they are."""
+    scenario = run.scenario
+    value, flag = arrays.result_rows(scenario, ("funds",))
+    funds, months, shape = len(scenario.funds), scenario.plan.months, (len(run.worlds), run.paths_per_world)
+    left, month, attained = np.empty((funds, *shape)), np.zeros((funds, *shape), np.int8), np.empty(shape, bool)
+    for chunk, out in simulation.outputs(run, ("funds",), progress):
+        part = (chunk.stop - chunk.start, chunk.n_paths)
+        place = (slice(chunk.start, chunk.stop), slice(chunk.path, chunk.path + chunk.n_paths))
+        attained[place] = out.flags[flag.target_met].reshape(part)
+        balance = out.values[value.fund_months :][: months * funds].reshape(months, funds, *part)
+        dry = out.flags[flag.fund_exhausted :][:funds].reshape(funds, *part) != 0
+        left[:, *place] = balance[-1]
+        # a need that is not paid in full takes all that there is
+        month[:, *place] = np.where(dry, 1 + (balance <= 0.0).argmax(axis=0), 0)
+    return Present(scenario, left, month, attained)
+
+
 def endless(run: Run) -> np.ndarray:
     """A size of a fund that is never used up, shape (worlds,). [CNY]"""
     held = sum(run.worlds.read(f"funds.{name}.amount") for name in run.scenario.funds)

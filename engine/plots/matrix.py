@@ -49,12 +49,11 @@ def matrix(dataset: xr.Dataset, which: str, ax: Axes | None = None) -> Axes:
             ax.add_patch(Rectangle((least, low), most - least, high - low, color=colour, alpha=0.22, lw=0))
             ax.annotate(name, (most, high), (-5, -5), textcoords="offset points", ha="right", va="top", color=GREY)
         chosen = dataset.where(dataset["level"].isin(list(bands)) & np.isfinite(dataset["impact"]), drop=True)
-        heights = _apart(
-            list(chosen["risk"].values), chosen["impact"].values.astype(float), chosen["p"].values.astype(float)
-        )
+        impact, chance = (np.asarray(chosen[column].values, dtype=float) for column in ("impact", "p"))
+        heights = _apart([str(name) for name in chosen["risk"].values], impact, chance)
         for k, level in enumerate(chosen["level"].values):
             _place(ax, chosen.isel(risk=k), bands[str(level)], heights[k])
-        ax.set_xlim(-0.01, 0.5)
+        ax.set_xlim(min(-0.01, 1.1 * impact.min(initial=0.0)), max(0.5, 1.1 * impact.max(initial=0.0)))
         ax.set_ylim(0, 1.05)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))

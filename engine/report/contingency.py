@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from engine.analysis.needs import TOTAL
 from engine.report.figures import MISSING, PM, Unit, money_unit, percent, probability, with_error
 from engine.report.summary import attain_text, make_table
 
@@ -33,7 +34,10 @@ def contingency_parts(found: Contingency) -> list[RenderableType]:
     )
     parts: list[RenderableType] = [title]
     for name, facts in found.facts.items():
-        parts += [*_answer(name, facts, unit, run.n_paths, run.n_worlds), _padded(_levels(facts, unit, run.n_worlds))]
+        parts += [
+            *_answer(name, facts, unit, run.n_paths, run.n_worlds),
+            _padded(_levels(facts, unit, run.n_worlds, name == TOTAL)),
+        ]
     parts += [_padded(_curve(found, unit)), _padded(_joint(found)), _padded(_euler(found, unit))]
     parts += [_padded(_release(found, unit)), _padded(_covered(found, unit))]
     parts += [_padded(_losses(found, unit)), _padded(_shortfall(found, unit))]
@@ -48,10 +52,12 @@ def _padded(part: RenderableType) -> RenderableType:
 
 
 def _answer(name: str, facts: FundFacts, unit: Unit, paths: int, worlds: int) -> list[RenderableType]:
-    what = "All funds together hold" if name == "total" else f"{name} holds"
+    pooled = name == TOTAL
+    what = "All funds together hold" if pooled else f"{name} holds"
+    suffices = "P(each suffices)" if pooled else "P(it suffices)"
     sure = attain_text(facts.confidence.to_json(), paths, worlds)
     across = f", {facts.confidence.lo:.2f} to {facts.confidence.hi:.2f} in 90 % of worlds" if worlds > 1 else ""
-    head = Text.assemble((f"{what} {unit.named(facts.current)} {unit.currency}. P(it suffices) {sure}", "bold"), across)
+    head = Text.assemble((f"{what} {unit.named(facts.current)} {unit.currency}. {suffices} {sure}", "bold"), across)
     needed = with_error(facts.need.value, facts.need.se, unit.scale, 1)
     left = with_error(facts.unspent.value, facts.unspent.se, unit.scale, 1)
     text = f"Needed on average {needed}, left unspent {left} {unit}"
@@ -61,11 +67,16 @@ def _answer(name: str, facts: FundFacts, unit: Unit, paths: int, worlds: int) ->
     return [_padded(head), Text(text)]
 
 
-def _levels(facts: FundFacts, unit: Unit, worlds: int) -> Table:
+def _levels(facts: FundFacts, unit: Unit, worlds: int, pooled: bool) -> Table:
     """The fund for each confidence, with what sampling and worlds leave open."""
-    table = make_table("Confidence", f"Fund, {unit}", "Sampling, 90 %", *(["90 % of worlds"] if worlds > 1 else []))
+    table = make_table(
+        "Confidence",
+        f"One pool, {unit}" if pooled else f"Fund, {unit}",
+        "Sampling, 90 %",
+        *(["90 % of worlds"] if worlds > 1 else []),
+    )
     for name, level in facts.levels.items():
-        row = [f"P{100 * float(name):g}", unit.amount(level.value), _span(level.lo, level.hi, unit, 2)]
+        row = [f"P{100 * float(name):g}", _level(level, unit), _span(level.lo, level.hi, unit, 2)]
         table.add_row(*row, *([_span(level.world_lo, level.world_hi, unit, 0)] if worlds > 1 else []))
     return table
 
@@ -98,7 +109,7 @@ def _joint(found: Contingency) -> Text:
         items = ", ".join(f"{percent(float(name), 0)} {unit.amount(fund)} {unit}" for name, fund in reached.items())
         return Text(f"Joint confidence (attained and the fund suffices): {items}")
     most = max(found.curve, key=lambda point: point.both.value)
-    enough = next(point for point in found.curve if point.both.value > 0.99 * most.both.value)
+    enough = next(point for point in found.curve if point.both.value >= 0.99 * most.both.value)
     return Text(
         f"Joint confidence (attained and the fund suffices): no size of the fund gives "
         f"{percent(float(next(iter(found.joint_for))), 0)}; {percent(most.both.value)} is the most, from "
@@ -160,16 +171,16 @@ def _losses(found: Contingency, unit: Unit) -> Table:
 
 
 def _level(found: Level, unit: Unit) -> str:
-    """A quantile with its standard error, from its 90 % interval."""
-    return with_error(found.value, (found.hi - found.lo) / 3.29, unit.scale, 1)
+    """A quantile with its standard error."""
+    return with_error(found.value, found.se, unit.scale, 1)
 
 
 def _shortfall(found: Contingency, unit: Unit) -> Table:
     """How far the target is missed in the bad years."""
-    table = make_table(f"Shortfall from the target, {unit}", "Not exceeded (VaR)", "Sampling, 90 %", "Beyond (CVaR)")
+    table = make_table(f"Shortfall from the target, {unit}", "Not exceeded (VaR)", "90 % of worlds", "Beyond (CVaR)")
     for name, tail in found.losses.shortfall.items():
-        span = _span(tail.var.lo, tail.var.hi, unit, 1)
-        table.add_row(f"{percent(float(name), 0)} of years", unit.amount(tail.var.value), span, _money(tail.cvar, unit))
+        span = _span(tail.var.world_lo, tail.var.world_hi, unit, 0)
+        table.add_row(f"{percent(float(name), 0)} of years", _level(tail.var, unit), span, _money(tail.cvar, unit))
     return table
 
 
