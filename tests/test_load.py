@@ -662,3 +662,8 @@ def test_no_risks_and_regional_are_the_same_plan(reference: Scenario) -> None:
     assert {s.labels.get("region") for s in regional.streams.values()} >= {"north", "south", "east", "west"}
     by_plan = [expected_revenue(worlds.central(s)).sum() for s in (reference, none, regional)]
     np.testing.assert_allclose(by_plan, by_plan[0], rtol=2e-3)
+
+
+def test_an_installed_scenario_is_named_where_a_path_misses_it(tmp_path) -> None:
+    with pytest.raises(engine.ScenarioError, match=r"the installed one is .*price_war_q2\.toml"):
+        engine.load(tmp_path / "price_war_q2.toml")
