@@ -665,5 +665,5 @@ def test_no_risks_and_regional_are_the_same_plan(reference: Scenario) -> None:
 
 
 def test_an_installed_scenario_is_named_where_a_path_misses_it(tmp_path) -> None:
-    with pytest.raises(engine.ScenarioError, match=r"the installed one is .*price_war_q2\.toml"):
-        engine.load(tmp_path / "price_war_q2.toml")
+    with pytest.raises(ScenarioError, match=r"the installed one is .*price_war_q2\.toml"):
+        load(tmp_path / "price_war_q2.toml")
