@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.analysis.attainment import Forecast, forecast
     from engine.analysis.contingency import Contingency, contingency
     from engine.analysis.stress import StressTest, stress
+    from engine.batch.run import batch, open_batch
     from engine.budget.allocation import Allocation
     from engine.budget.frontier import Frontier, frontier
     from engine.budget.optimise import optimise
@@ -47,6 +48,8 @@ _HOMES = {
     "Contingency": "engine.analysis.contingency",
     "stress": "engine.analysis.stress",
     "StressTest": "engine.analysis.stress",
+    "batch": "engine.batch.run",
+    "open_batch": "engine.batch.run",
     "stress_paths": "engine.scenario.library",
     "EngineError": "engine.errors",
     "ScenarioError": "engine.errors",
@@ -74,6 +77,8 @@ __all__ = [
     "Contingency",
     "stress",
     "StressTest",
+    "batch",
+    "open_batch",
     "stress_paths",
     "EngineError",
     "ScenarioError",

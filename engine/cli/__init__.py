@@ -1,10 +1,11 @@
 """The command line ``attain``: `base` is what all commands share, the other modules hold the commands."""
 
 from engine.cli import plan  # isort: skip  (the help lists commands in the order of these imports)
-from engine.cli import budget, funds, stress
+from engine.cli import budget, funds, stress  # isort: skip
+from engine.cli import batch
 from engine.cli.base import app
 
-__all__ = ["app", "budget", "funds", "main", "plan", "stress"]
+__all__ = ["app", "batch", "budget", "funds", "main", "plan", "stress"]
 
 
 def main() -> None:
