@@ -30,15 +30,15 @@ def of(the: Batch) -> Layout:
     about = {name: {"units": _unit(the, name), "long_name": name} for name in the.knobs}
     for name, values in the.given.items():
         coords[name] = (world, np.repeat(np.asarray(values, float), the.draws), about[name])
+    columns = list(dict.fromkeys((*coords, *the.knobs)))[1:]
     variables: dict[str, Any] = {name: (world, (the.n_worlds,), about[name]) for name in the.knobs}
     for name in the.keep:
         dims = tally.coordinates(the, name)
         shape = (the.n_worlds, *map(len, dims.values()))
         variables |= {key: ((*world, *dims), shape, said) for key, said in _described(the, name).items()}
         coords |= {dim: ((dim,), _plain(labels), {}) for dim, labels in dims.items()}
-    # by this attribute xarray tells coordinates, in this order, from variables
-    names = [name for name in dict.fromkeys((*coords, *the.knobs)) if name not in ("world", "quantile", "month")]
-    return Layout({**_attrs(the), "coordinates": " ".join(names)}, coords, variables)
+    # by the last of these xarray tells coordinates from variables
+    return Layout({**_attrs(the), "columns": columns, "coordinates": " ".join(columns)}, coords, variables)
 
 
 def _plain(labels: Sequence[object]) -> np.ndarray:

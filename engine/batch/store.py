@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,7 @@ class Store:
     """
 
     def __init__(self, folder: str | Path) -> None:
+        _require_packages()
         self.folder = Path(folder)
         if not exists(folder):
             raise StoreError(f"{folder}: holds no store of a batch; name the folder that --store named")
@@ -186,15 +188,21 @@ class Writer(Store):
 
 
 def _tidy(stored: xr.Dataset) -> xr.Dataset:
-    """Variables in the order of what was asked for, texts and months in types that Zarr does not have."""
+    """Everything in the order of what was asked for, texts and months in types that Zarr does not have."""
+    import xarray as xr
+
     outputs = [name for kept in stored.attrs["keep"] for name in (kept, kept + ERROR)]
-    found = stored[[STATE, REASON, *outputs]]
-    texts = [name for name, values in found.variables.items() if values.dtype.kind in "TO"]
-    found = found.assign({name: found[name].astype(object) for name in texts if name in found.data_vars})
-    found = found.assign_coords({name: found[name].astype(object) for name in texts if name in found.coords})
-    if "month" in found.coords:
-        found = found.assign_coords(month=found["month"].values.astype("datetime64[ns]"))
-    return found
+    dims = dict.fromkeys(dim for name in outputs for dim in stored[name].dims)
+    found = xr.Dataset(
+        {name: _plain(stored[name]) for name in (STATE, REASON, *outputs)},
+        {name: _plain(stored[name]) for name in dict.fromkeys(("world", *stored.attrs["columns"], *dims))},
+        stored.attrs,
+    )
+    return found.assign_coords(month=found["month"].astype("datetime64[ns]")) if "month" in dims else found
+
+
+def _plain(values: xr.DataArray) -> xr.Variable:
+    return values.variable.astype(object) if values.dtype.kind == "T" else values.variable
 
 
 def exists(folder: str | Path) -> bool:
@@ -211,6 +219,7 @@ def writing(folder: str | Path, layout: Layout) -> Iterator[Writer]:
     StoreError
         If another process writes to it, the folder holds something else, or cannot be written.
     """
+    _require_packages()
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -288,24 +297,32 @@ def _fill(group: Any, layout: Layout) -> None:
     add(REASON, ("world",), (worlds,), str, "", {"long_name": "why the world failed"})
 
 
-def _storage(folder: Path) -> icechunk.Storage:
+def _require_packages() -> None:
+    missing = [package for package in ("icechunk", "zarr") if not _is_there(package)]
+    if missing:
+        raise StoreError(f"batches need {' and '.join(missing)}, which is not installed; {EXTRA}")
+
+
+def _is_there(package: str) -> bool:
     try:
-        import icechunk
-        import zarr
-    except ModuleNotFoundError as error:
-        raise StoreError(f"batches need {error.name}, which is not installed; {EXTRA}") from error
-    assert zarr.__version__
+        return find_spec(package) is not None
+    except ValueError:  # how Python says that a module was put out of reach
+        return False
+
+
+def _storage(folder: Path) -> icechunk.Storage:
+    import icechunk
+
     # Icechunk warns that commits side by side on a local file system are not safe: the lock sees to that
     icechunk.set_logs_filter("error")
     return icechunk.local_filesystem_storage(str(folder))
 
 
 def _open(folder: Path) -> icechunk.Repository:
-    storage = _storage(folder)
     import icechunk
 
     try:
-        return icechunk.Repository.open(storage)
+        return icechunk.Repository.open(_storage(folder))
     except icechunk.IcechunkError as error:
         raise StoreError(f"{folder.parent}: cannot read this store: {_cause(error)}") from error
 
@@ -324,8 +341,8 @@ def _committing(folder: Path) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> str:
-    """The innermost reason of an error; Icechunk shows it last, below all that it led to."""
+    """The innermost reason of an error; Icechunk shows it at the end of its first line, behind all that it led to."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
-    return last.lstrip(" `|->").partition(" (os error")[0]
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return first.removeprefix("x ").partition(" (os error")[0].rpartition(": ")[2]

@@ -222,9 +222,7 @@ def _spread(dataset: xr.Dataset, name: str) -> Spread:
 
 def table(dataset: xr.Dataset) -> dict[str, np.ndarray]:
     """A batch as columns, a row a world: knobs, state and outputs, of several dimensions a column for each label."""
-    places = {str(name): c.values for name, c in dataset.coords.items() if c.dims == ("world",)}
-    first = [name for name in ("world", "point", "draw", "scenario", *dataset.attrs["axes"]) if name in places]
-    columns = {name: places[name] for name in dict.fromkeys((*first, *sorted(places)))}
+    columns = {name: dataset[name].values for name in ("world", *dataset.attrs["columns"])}
     columns[STATE] = np.array(["missing", "done", "failed"], object)[dataset[STATE].values]
     for name in _with_errors(dataset.attrs["keep"]):
         values = dataset[name]

@@ -119,7 +119,7 @@ class Worker:
             done += columns
             if progress is not None:
                 progress(done, run.n_paths)
-        names = [name for name in batch.knobs if name in worlds.values]
+        names = [name for name in batch.knobs if name in worlds.values and name not in batch.given]
         return {name: worlds.read(name) for name in names} | tally.values()
 
     def _plan(self, worlds: Worlds) -> layout.PlanArrays:
@@ -151,8 +151,8 @@ def _error(batch: Batch, world: np.integer) -> str | None:
 
 
 def shapes(batch: Batch) -> dict[str, tuple[int, ...]]:
-    """Shape of a world's part of every variable that a chunk gives."""
-    found: dict[str, tuple[int, ...]] = dict.fromkeys(batch.knobs, ())
+    """Shape of a world's part of every variable that a chunk gives; what the design sets is known without it."""
+    found: dict[str, tuple[int, ...]] = {name: () for name in batch.knobs if name not in batch.given}
     for name in batch.keep:
         shape = tuple(len(labels) for labels in coordinates(batch, name).values())
         found |= {name: shape, name + ERROR: shape}
