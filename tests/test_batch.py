@@ -691,6 +691,18 @@ def test_a_summary_of_many_points_spreads_the_worlds(folder: Path) -> None:
     found = summary(folder / "store")
     spread = found.spreads["p_attain"]
     assert (spread.low_world, spread.high_world) == (40, 0)  # the more probable the strike, the rarer the target
-    assert spread.quantiles[0.5] == pytest.approx(np.quantile(found.dataset["p_attain"].values, 0.5))
+    assert spread.quantiles[0.5] == (np.median(found.dataset["p_attain"].values), 0.0)  # no sample, no error
     assert "p_attain is lowest in world 40, highest in world 0" in flat(out)
     assert found.n_points == len(list(found.points())) == 41
+
+
+def test_quantiles_across_draws_have_an_error(folder: Path) -> None:
+    """Of a median of n draws it is near 1 / (2 f sqrt(n)), f being the density there; here that of uniform knobs."""
+    found = engine.batch(written(folder, "worlds = 400"), folder / "store")
+    spread = summary(folder / "store").spreads["p_attain"]
+    assert summary(folder / "store").is_sample
+    width = np.ptp(found["p_attain"].values)
+    assert 0.25 < spread.quantiles[0.5].se / (0.5 * width / np.sqrt(400)) < 2.0
+    assert "± is what other draws would change" in flat(
+        command("batch", str(folder / "batch.toml"), "--store", str(folder / "store"))[0]
+    )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from engine.analysis import estimates
 from engine.analysis.estimates import Figure
 from engine.batch.store import DONE, FAILED, MISSING, REASON, STATE, Store
 from engine.batch.tally import ERROR
@@ -95,8 +96,9 @@ class Spread:
     low, high : Figure
         Of the worlds with the least and the most, each with the sampling error of that world.
     low_world, high_world : int
-    quantiles : dict of float to float
-        Across worlds.
+    quantiles : dict of float to Figure
+        Across worlds. Where these are draws, `se` is what as many other draws would change; the points of a design are
+        what they are, and have none (0).
     error : float
         Median over worlds of the sampling error of one world.
     """
@@ -105,7 +107,7 @@ class Spread:
     high: Figure
     low_world: int
     high_world: int
-    quantiles: dict[float, float]
+    quantiles: dict[float, Figure]
     error: float
 
     def to_json(self) -> dict[str, Any]:
@@ -113,7 +115,8 @@ class Spread:
         return {
             "low": self.low.to_json() | {"world": self.low_world},
             "high": self.high.to_json() | {"world": self.high_world},
-            "quantiles": {str(level): value for level, value in self.quantiles.items()}, "se_of_a_world": self.error,
+            "quantiles": {str(level): figure.to_json() for level, figure in self.quantiles.items()},
+            "se_of_a_world": self.error,
         }  # fmt: skip
 
 
@@ -149,7 +152,12 @@ class Summary:
     @property
     def spreads(self) -> dict[str, Spread]:
         """Each output across worlds; nothing where no world is done."""
-        return {name: _spread(self.dataset, name) for name in self.outputs} if self.status.done else {}
+        return {name: _spread(self.dataset, name, self.is_sample) for name in self.outputs} if self.status.done else {}
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the worlds are independent draws, not points of a design."""
+        return self.n_points == 1
 
     @property
     def n_points(self) -> int:
@@ -209,14 +217,16 @@ def over_draws(values: np.ndarray, errors: np.ndarray, common_paths: bool) -> Fi
     return Figure(float(values.mean()), float(np.sqrt(variance)))
 
 
-def _spread(dataset: xr.Dataset, name: str) -> Spread:
+def _spread(dataset: xr.Dataset, name: str, is_sample: bool) -> Spread:
     done = np.flatnonzero(dataset[STATE].values == DONE)
     values, errors = dataset[name].values[done], dataset[name + ERROR].values[done]
     low, high = int(values.argmin()), int(values.argmax())
+    quantiles, apart = estimates.quantiles([values[None, :]], 1, np.array(SPREAD))
+    middle = [Figure(float(q), float(se) if is_sample else 0.0) for q, se in zip(quantiles, apart, strict=True)]
     return Spread(
         Figure(float(values[low]), float(errors[low])), Figure(float(values[high]), float(errors[high])),
         int(done[low]), int(done[high]),
-        dict(zip(SPREAD, map(float, np.quantile(values, SPREAD)), strict=True)), float(np.median(errors)),
+        dict(zip(SPREAD, middle, strict=True)), float(np.median(errors)),
     )  # fmt: skip
 
 

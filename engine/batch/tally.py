@@ -97,7 +97,7 @@ class Worker:
         try:
             found = self._summed(which, progress)
         except ScenarioError:
-            every = {int(world): _error(self._batch, world) for world in which}
+            every = {int(world): self._error(world) for world in which}
             errors = {world: text for world, text in every.items() if text is not None}
             which = np.setdiff1d(which, list(errors))
             found = self._summed(which, progress) if which.size else {}
@@ -122,6 +122,16 @@ class Worker:
         names = [name for name in batch.knobs if name in worlds.values and name not in batch.given]
         return {name: worlds.read(name) for name in names} | tally.values()
 
+    def _error(self, world: np.integer) -> str | None:
+        """Why a world cannot be simulated; None where it can."""
+        try:
+            self._plan(self._batch.worlds(np.array([world])))
+        except ScenarioError as error:
+            alone = "in world 0: "  # it is the only one here, and has another number in the batch
+            faults = [replace(fault, file="", message=fault.message.replace(alone, "")) for fault in error.faults]
+            return "; ".join(map(str, faults))
+        return None
+
     def _plan(self, worlds: Worlds) -> layout.PlanArrays:
         """The worlds for the kernel, on one thread: there is less to do than threads cost that wait for others."""
         simulation.set_threads(1)
@@ -137,17 +147,6 @@ class Worker:
             paths = min(worlds * self._batch.paths, simulation.CHUNK_PATHS)
             self._buffer = scenario.hash, simulation.allocate(scenario, paths)
         return self._buffer[1]
-
-
-def _error(batch: Batch, world: np.integer) -> str | None:
-    """Why a world cannot be simulated; None where it can."""
-    try:
-        arrays.build(batch.worlds(np.array([world])))
-    except ScenarioError as error:
-        alone = "in world 0: "  # it is the only one here, and has another number in the batch
-        faults = [replace(fault, file="", message=fault.message.replace(alone, "")) for fault in error.faults]
-        return "; ".join(map(str, faults))
-    return None
 
 
 def shapes(batch: Batch) -> dict[str, tuple[int, ...]]:

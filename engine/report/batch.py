@@ -114,16 +114,15 @@ def _knob(value: float, units: str, unit: Unit) -> str:
 
 def _spreads(found: Summary, unit: Unit) -> Table:
     """A row an output: how it spreads across worlds."""
-    levels = ("5 % of worlds", "Half", "95 %")
-    assert len(levels) == len(SPREAD)
-    table = make_table("Output", "Lowest", *levels, "Highest", f"{PM} of a world")
+    one = [] if found.is_sample else [f"{PM} of one"]
+    table = make_table("Output", "Lowest", *(f"{100 * level:g} %" for level in SPREAD), "Highest", *one)
     for name, spread in found.spreads.items():
         units, paths = str(found.dataset[name].attrs["units"]), int(found.dataset.attrs["paths"])
         scale, digits = (1.0, 3) if units == "1" else (unit.scale, 1)
-        middle = [f"{value / scale:,.{digits}f}" for value in spread.quantiles.values()]
+        middle = [with_error(*figure, scale, digits) for figure in spread.quantiles.values()]
         ends = [_figure(name, figure, paths, unit, units) for figure in (spread.low, spread.high)]
         error = error_text(spread.error / scale, digits).removeprefix(f"{PM} ") if spread.error else MISSING
-        table.add_row(name, ends[0], *middle, ends[1], error)
+        table.add_row(name, ends[0], *middle, ends[1], *([error] if one else []))
     return table
 
 
@@ -132,11 +131,15 @@ def _note(found: Summary, unit: Unit, few: bool) -> str:
     more = found.outputs[WIDEST:] if few else []
     hidden = f" Not shown: {', '.join(more)}." if more else ""
     if not few:
-        worlds = found.spreads[found.outputs[0]]
+        first = found.outputs[0]
+        spread = found.spreads[first]
+        error = (
+            f"{PM} is what other draws would change" if found.is_sample else f"{PM} of one: the error of a usual world"
+        )
         return (
-            f"{money}Lowest and highest world, and what so many worlds stay below; {PM} is the standard error for the "
-            f"paths of one world. {found.outputs[0]} is lowest in world {worlds.low_world}, highest in world "
-            f"{worlds.high_world}; --export writes a row a world."
+            f"{money}Lowest and highest world with the standard error for its own paths; between them what 5, 50 and "
+            f"95 % of worlds stay below ({error}). {first} is lowest in world {spread.low_world}, highest in world "
+            f"{spread.high_world}; --export writes a row a world."
         )
     if int(found.dataset.attrs["draws"]) == 1:
         return f"{money}{PM} is one standard error for the paths of the world.{hidden}"
