@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from engine.analysis.sensitivity.drivers import MissDrivers, miss_drivers
     from engine.analysis.sensitivity.study import Sensitivity, sensitivity
     from engine.analysis.stress import StressTest, stress
+    from engine.batch.run import open_batch, run_batch
     from engine.budget.allocation import Allocation
     from engine.budget.frontier import Frontier, frontier
     from engine.budget.optimise import optimise
@@ -50,6 +51,8 @@ _HOMES = {
     "Contingency": "engine.analysis.contingency",
     "stress": "engine.analysis.stress",
     "StressTest": "engine.analysis.stress",
+    "run_batch": "engine.batch.run",
+    "open_batch": "engine.batch.run",
     "stress_paths": "engine.scenario.library",
     "sensitivity": "engine.analysis.sensitivity.study",
     "Sensitivity": "engine.analysis.sensitivity.study",
@@ -83,6 +86,8 @@ __all__ = [
     "Contingency",
     "stress",
     "StressTest",
+    "run_batch",
+    "open_batch",
     "stress_paths",
     "sensitivity",
     "Sensitivity",

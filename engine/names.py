@@ -58,3 +58,26 @@ VARIABLES = {
         ("world", "path", "month", "fund"), CURRENCY, "money in the fund at the month's end"
     ),
 }
+
+# What a batch keeps of each world: over its paths the mean, or with the suffix QUANTILES the quantiles.
+SUMMARIES = {
+    "p_attain": Variable(("world",), "1", "chance that the target is reached"),
+    "p_all_targets": Variable(("world",), "1", "chance that all targets are met at once"),
+    "p_target": Variable(("world", "target"), "1", "chance that the target is met"),
+    "p_fund_exhausted": Variable(("world",), "1", "chance that some fund cannot pay a need in full"),
+    "revenue": Variable(("world",), CURRENCY, "revenue of the horizon"),
+    "attainment": Variable(("world",), "1", "revenue of the horizon over target"),
+    "shortfall": Variable(("world",), CURRENCY, "what is missing to the target, 0 where it is reached"),
+    "gross_margin": Variable(("world",), CURRENCY, "gross margin of the horizon"),
+    "contribution": Variable(
+        ("world",), CURRENCY, "gross margin less spend, corrective money, cost of responses and incentives"
+    ),
+    "incentive_cost": Variable(("world",), CURRENCY, "variable pay of the horizon"),
+    "fund_need": Variable(("world",), CURRENCY, "money asked of all funds, had they no limit within the month"),
+    "response_cost": Variable(("world",), CURRENCY, "money paid for the responses to all risks"),
+    "loss": Variable(("world",), CURRENCY, "revenue lost to all risks, net of what came back"),
+    "loss_by_risk": Variable(("world", "risk"), CURRENCY, "revenue lost to the risk, net of what came back"),
+    "monthly_revenue": Variable(("world", "month"), CURRENCY, "revenue of the month"),
+    "revenue_by_stream": Variable(("world", "stream"), CURRENCY, "revenue of the stream"),
+}
+QUANTILES = "_quantiles"

@@ -59,6 +59,8 @@ ONE_HOME = {
     "pulp": "budget",
     "SALib": "analysis/sensitivity/indices",
     "ema_workbench": "analysis/discovery/prim",
+    "icechunk": "batch/store",
+    "zarr": "batch/store",
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -263,7 +263,7 @@ def test_review_levels_are_sorted_by_lag() -> None:
 # ---------------------------------------------------------------------------------------------------- resolved text
 
 
-FILES = sorted(reference_path().parent.rglob("*.toml"))
+FILES = sorted(file for file in reference_path().parent.rglob("*.toml") if file.parent.name != "batches")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

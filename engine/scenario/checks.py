@@ -21,7 +21,7 @@ _ITEMS = ("seasons", "streams", "lines", "funds", "risks", "targets")
 DEFAULT_EVENTS = 6
 MOST_LOST = 0.01  # share of paths that may have more occurrences than are kept
 OCCURS, SEVERITY, DURATION, EFFECTIVENESS = "occurs", "severity", "duration", "response.effectiveness"
-_TOLERANCE = 1e-9
+TOLERANCE = 1e-9
 
 Say = Callable[..., None]
 
@@ -158,7 +158,7 @@ def _amounts(scenario: Scenario, say: Say) -> None:
     if scenario.plan.budget is None or not scenario.plan.budget.known or not known:
         return
     budget = scenario.plan.budget.central()
-    if total > budget * (1.0 + _TOLERANCE):
+    if total > budget * (1.0 + TOLERANCE):
         message = (
             f"lines and funds sum to {_money(total)}, {_money(total - budget)} above the budget of {_money(budget)}"
         )
@@ -226,14 +226,18 @@ def _chance(scenario: Scenario, say: Say, knob: str, risk: Risk) -> None:
 
 
 def _enough_events(scenario: Scenario, say: Say, knob: str, risk: Risk, rate: Quantity) -> None:
-    from scipy.special import pdtrc
-
-    begin, end = (0.0, float(scenario.plan.months)) if risk.window is None else (e.central() for e in risk.window)
-    expected = max(0.0, rate.central()) * max(0.0, end - begin) / 12.0
-    lost = float(pdtrc(DEFAULT_EVENTS, expected))
+    lost = float(lost_events(scenario, risk, np.array(rate.central())))
     if lost > MOST_LOST:
         message = f"{100 * lost:.1f} % of paths have more than {DEFAULT_EVENTS} occurrences, which are not simulated"
         say(f"{knob}.rate", message, "set max_events (at most 12), or lower the rate")
+
+
+def lost_events(scenario: Scenario, risk: Risk, rate: np.ndarray) -> np.ndarray:
+    """Share of the paths that have more than `DEFAULT_EVENTS` occurrences at a rate a year; the window is central."""
+    from scipy.special import pdtrc
+
+    begin, end = (0.0, float(scenario.plan.months)) if risk.window is None else (e.central() for e in risk.window)
+    return np.asarray(pdtrc(DEFAULT_EVENTS, np.maximum(0.0, rate) * max(0.0, end - begin) / 12.0))
 
 
 def _review(scenario: Scenario, say: Say) -> None:

@@ -88,10 +88,86 @@ def draw(scenario: Scenario, count: int, seed: int, same_paths: bool = False) ->
     """
     if count == 1:
         return central(scenario, 0 if same_paths else 1)
-    quantities = knobs.uncertain(scenario)
-    base = {name: _world_uniforms(name, count, seed) for name in quantities}
     streams = np.zeros(count, np.uint64) if same_paths else np.arange(1, count + 1, dtype=np.uint64)
-    return Worlds(scenario, _values(scenario, _linked(scenario, base), count), streams)
+    return Worlds(scenario, _values(scenario, _linked(scenario, places(scenario, count, seed)), count), streams)
+
+
+def places(scenario: Scenario, count: int, seed: int) -> dict[str, np.ndarray]:
+    """Where `count` draws stand in the distributions of what is uncertain, before correlation; one stands at medians.
+
+    Returns
+    -------
+    dict of str to ndarray, shape (count,)
+        A probability of each uncertain knob.
+    """
+    if count == 1:
+        return _half(scenario)
+    return {name: _world_uniforms(name, count, seed) for name in knobs.uncertain(scenario)}
+
+
+def place(
+    scenario: Scenario, at: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray], streams: np.ndarray
+) -> Worlds:
+    """Worlds at chosen places of the distributions of what is uncertain, some knobs set outright.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    at : mapping of str to ndarray, shape (n,)
+        A probability of each uncertain knob; those that the scenario correlates are linked by its copula.
+    given : mapping of str to ndarray, shape (n,)
+        Values of any knobs, which stand whatever `at` says of them.
+    streams : ndarray of uint64, shape (n,)
+
+    Raises
+    ------
+    ScenarioError
+        If a name is no knob, or a value breaks in a world what holds in every scenario file: a range, an order, the
+        budget, or the number of occurrences that are simulated.
+    """
+    for name, value in given.items():
+        knobs.read(scenario, name)
+        knobs.check_range(scenario, name, value)
+    values = _values(scenario, _linked(scenario, dict(at)), streams.size, given)
+    _check_budget(scenario, values, given)
+    _check_events(scenario, given)
+    return Worlds(scenario, values, streams)
+
+
+def _check_budget(scenario: Scenario, values: Mapping[str, np.ndarray], given: Mapping[str, np.ndarray]) -> None:
+    """Refuse amounts that are set above the budget; those that are drawn are judged at their centre, by the loader."""
+    amounts = [f"{table}.{name}.amount" for table in ("lines", "funds") for name in getattr(scenario, table)]
+    if scenario.plan.budget is None or given.keys().isdisjoint(["plan.budget", *amounts]):
+        return
+    total, budget = sum(_read(scenario, values, name) for name in amounts), _read(scenario, values, "plan.budget")
+    over = total - budget
+    wrong = over > checks.TOLERANCE * budget
+    message = f"lines and funds sum to {over[wrong][:1].sum():,.0f} {scenario.plan.currency} more than the budget"
+    _refuse(scenario, "plan.budget", wrong, message, "lower an amount or raise the budget")
+
+
+def _check_events(scenario: Scenario, given: Mapping[str, np.ndarray]) -> None:
+    """Refuse rates that are set so high that occurrences are lost."""
+    for name, risk in scenario.risks.items():
+        knob = f"risks.{name}.rate"
+        if knob in given and risk.max_events is None:
+            lost = checks.lost_events(scenario, risk, given[knob])
+            wrong = lost > checks.MOST_LOST
+            share = f"{100 * lost[wrong][:1].sum():.1f} %"
+            message = f"{share} of paths have more than {checks.DEFAULT_EVENTS} occurrences, which are not simulated"
+            _refuse(scenario, knob, wrong, message, "set max_events (at most 12), or lower the rate")
+
+
+def _read(scenario: Scenario, values: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """Values of a knob, one for all worlds where they are alike."""
+    at = values.get(name)
+    return np.full(1, knobs.read(scenario, name).value, float) if at is None else at
+
+
+def _refuse(scenario: Scenario, knob: str, wrong: np.ndarray, message: str, remedy: str) -> None:
+    if wrong.any():
+        world = int(np.flatnonzero(wrong)[0])
+        raise ScenarioError(faults=[Fault(scenario.file, knob, f"in world {world}: {message}", remedy)])
 
 
 def design(
@@ -196,13 +272,10 @@ def check_together(scenario: Scenario, values: Mapping[str, np.ndarray]) -> None
     """
 
     def read(name: str) -> np.ndarray:
-        at = values.get(name)
-        return np.full(1, knobs.read(scenario, name).value, float) if at is None else at
+        return _read(scenario, values, name)
 
     def refuse(knob: str, wrong: np.ndarray, message: str, remedy: str) -> None:
-        if wrong.any():
-            world = int(np.flatnonzero(wrong)[0])
-            raise ScenarioError(faults=[Fault(scenario.file, knob, f"in world {world}: {message}", remedy)])
+        _refuse(scenario, knob, wrong, message, remedy)
 
     for whole, names in checks.in_order(scenario):
         for first, second in pairwise(names):
