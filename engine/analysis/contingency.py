@@ -154,12 +154,12 @@ class Contingency:
 
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers, money in the plan's currency."""
-        run, ledgers = self.needs.run, self.split.ledgers
+        run, ledgers, joint = self.needs.run, self.split.ledgers, self.joint_now.to_json()
         return {
             "scenario": self.scenario.plan.name or self.scenario.file, "paths": run.n_paths, "worlds": run.n_worlds,
             "seed": run.seed, "confidence": self.confidence, "fund": self.fund,
             "funds": {name: found.to_json() for name, found in self.facts.items()},
-            "joint": {"confidence": self.joint_now.to_json(), "fund_for": self.joint_for},
+            "joint": {"confidence": joint.pop("value"), **joint, "fund_for": self.joint_for},
             "curve": [point.to_json() for point in self.curve],
             "split": {
                 "euler": self.euler, "euler_total": self.tail, "exact": self.split.exact, "paths": self.split.paths,

@@ -56,7 +56,7 @@ class FundFacts:
         return {
             "current": self.current, "confidence": self.confidence.to_json(),
             "levels": {name: _as_fund(level) for name, level in self.levels.items()},
-            "need": self.need.to_json(), "expected_unspent": self.unspent.to_json(),
+            "need": self.need.to_json(), "expected_unspent": self.unspent.value, "expected_unspent_se": self.unspent.se,
             "exhausted_month": None if month is None else month.to_json(), "exhausted_early": self.exhausted_early,
         }  # fmt: skip
 

@@ -72,16 +72,12 @@ class Worth:
     pays_up_to: Figure | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers; `se` is that of the points."""
-        return {
-            "kind": self.answer.kind, "cost": _plain(self.cost), "revenue": self.revenue.to_json(),
-            "p_attain_points": self.points.value, "se": self.points.se, "contribution": self.contribution.to_json(),
-            "most": self.most.to_json(), "pays_up_to": _plain(self.pays_up_to),
-        }  # fmt: skip
-
-
-def _plain(figure: Figure | None) -> dict[str, float] | None:
-    return None if figure is None else figure.to_json()
+        """Plain numbers, each with its standard error; `se` is that of the points."""
+        plain: dict[str, Any] = {"kind": self.answer.kind, "p_attain_points": self.points.value, "se": self.points.se}
+        for name in ("cost", "revenue", "contribution", "most", "pays_up_to"):
+            figure = getattr(self, name)
+            plain[name], plain[f"{name}_se"] = (None, None) if figure is None else figure
+        return plain
 
 
 def answers(scenario: Scenario) -> Iterator[Answer]:

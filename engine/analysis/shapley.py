@@ -55,9 +55,11 @@ class Share:
         return self.shapley.value - self.first_in.value
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers."""
-        plain = {name: getattr(self, name).to_json() for name in ("first_in", "last_in", "shapley")}
-        return {**plain, "interaction": self.interaction}
+        """Plain numbers, each with its standard error."""
+        plain = {"interaction": self.interaction}
+        for name in ("first_in", "last_in", "shapley"):
+            plain[name], plain[f"{name}_se"] = getattr(self, name)
+        return plain
 
 
 @dataclass(frozen=True)
