@@ -129,7 +129,10 @@ def evolve(setting: Setting, evaluations: int, paths: int) -> tuple[np.ndarray, 
         return x
 
     members = 40
-    looks = [repaired(u) for u in np.random.default_rng(1).beta(0.5, 0.5, (LOOKS, len(items)))]
+    # many mixed allocations, and those that give one item all it may have, or nothing
+    mixed = np.random.default_rng(1).beta(0.5, 0.5, (LOOKS, len(items)))
+    one = np.eye(len(items))
+    looks = [repaired(u) for u in np.concatenate([mixed, one, 1.0 - one])]
     oracle = ShortCut(setting, run, [*looks, problem.plan, setting.best()[1]])
     found = differential_evolution(
         lambda u: -oracle.value(repaired(u)), [(0.0, 1.0)] * len(items), popsize=max(1, members // len(items)),
