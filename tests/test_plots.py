@@ -192,3 +192,33 @@ def test_exceedance_falls_and_ends_where_it_is_seen() -> None:
     ax = plots.exceedance(dataset)
     assert ax.get_yscale() == "log" and ax.get_xlim()[1] == pytest.approx(loss[p >= 1e-3].max())
     assert [text.get_text() for text in ax.get_legend().get_texts()][2:] == ["strike"]
+
+
+def grid(draws: int = 2) -> xr.Dataset:
+    """A batch of 2 x 3 points with an output that is 10 x + y, and a noise of 1 that the draws share out."""
+    x, y, draw = (a.ravel() for a in np.meshgrid([1.0, 2.0], [1e6, 2e6, 3e6], np.arange(draws), indexing="ij"))
+    noise = np.where(draw % 2, 1.0, -1.0) if draws > 1 else np.zeros(x.size)
+    return xr.Dataset(
+        {
+            "revenue": ("world", 1e6 * (10 * x + y / 1e6 + noise), {"units": "CNY", "long_name": "revenue"}),
+            "revenue_se": ("world", np.full(x.size, 2e5)),
+        },
+        {"a": ("world", x), "b": ("world", y)}, {"currency": "CNY"},
+    )  # fmt: skip
+
+
+def test_a_heatmap_shows_the_mean_of_each_point() -> None:
+    ax = plots.heatmap(grid(), "a", "b", "revenue")
+    assert np.asarray(ax.images[0].get_array()) / 1e6 == pytest.approx(np.array([[11, 21], [12, 22], [13, 23.0]]))
+    # two draws at -1 and 1: a standard deviation of sqrt(2), an error of 1
+    assert ax.texts[0].get_text() == "11.0\n± 1.0" and ax.get_title(loc="left") == "Revenue, M CNY"
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1 M", "2 M", "3 M"]
+    alone = plots.heatmap(grid(draws=1), "a", "b", "revenue")
+    assert alone.texts[-2].get_text().endswith("± 0.2")
+
+
+def test_small_multiples_share_their_scale() -> None:
+    axes = plots.multiples(grid(), "a", "b", "revenue")
+    assert [ax.get_title(loc="left") for ax in axes] == ["1 M", "2 M", "3 M"]
+    assert len({ax.get_ylim() for ax in axes}) == 1
+    assert axes[2].lines[0].get_ydata() == pytest.approx([13.0, 23.0])

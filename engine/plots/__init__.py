@@ -13,6 +13,7 @@ from engine.plots.exceedance import exceedance
 from engine.plots.fan import fan
 from engine.plots.frontier import frontier
 from engine.plots.fundcurve import fundcurve
+from engine.plots.heatmap import heatmap, multiples
 from engine.plots.indices import indices
 from engine.plots.matrix import MATRICES, matrix
 from engine.plots.peeling import peeling
@@ -41,8 +42,10 @@ __all__ = [
     "fan",
     "frontier",
     "fundcurve",
+    "heatmap",
     "indices",
     "matrix",
+    "multiples",
     "peeling",
     "prices",
     "responses",
