@@ -24,7 +24,7 @@ EVALUATIONS, PATHS = 2_000, 20_000  # of the global search, at scale 1; at scale
 FRESH = 1_000_000
 SAMPLE, SECONDS = 1000, 60.0
 # allocations looked at for what a path may earn, and the margin around it as a share of the target
-LOOKS, DOUBT = 60, 0.005
+LOOKS, DOUBT = 60, 0.03
 CHECK = 1000  # evaluations from one check of the short cut to the next
 
 
