@@ -228,7 +228,7 @@ def _require_comparable(base: Run, runs: Sequence[Run]) -> None:
             if mine != theirs:
                 message, remedy = f"{mine}, but {theirs} in {file}", "only the same months and money can be compared"
                 faults.append(Fault(run.scenario.file, f"plan.{knob}", message, remedy))
-        if not np.array_equal(_targets(run), _targets(base)):
+        if not np.array_equal(run.worlds.read("plan.target"), base.worlds.read("plan.target")):
             shown = [f"{p.target.central():,.12g}" for p in (other, plan)]
             message = (
                 f"{shown[0]}, but {shown[1]} in {file}" if shown[0] != shown[1] else f"is drawn otherwise in {file}"
@@ -237,12 +237,6 @@ def _require_comparable(base: Run, runs: Sequence[Run]) -> None:
             faults.append(Fault(run.scenario.file, "plan.target", message, remedy))
     if faults:
         raise ScenarioError("scenarios that cannot be compared with the base", faults)
-
-
-def _targets(run: Run) -> np.ndarray:
-    """Target of each world, shape (worlds,)."""
-    at = run.worlds.values.get("plan.target")
-    return np.full(len(run.worlds), run.scenario.plan.target.value) if at is None else at
 
 
 def _require_memory(runs: Sequence[Run]) -> None:
@@ -305,7 +299,9 @@ def _simulate(run: Run, progress: Progress | None) -> _Years:
         revenue[place] = out.values[value.revenue].reshape(part[1:])
         losses[:, *place] = out.values[value.loss :][: len(scenario.risks)].reshape(part)
         need[place] = out.values[value.fund_need :][: len(scenario.funds)].sum(axis=0).reshape(part[1:])
-    return _Years(scenario, _targets(run)[:, None], attained, revenue, losses, need if scenario.funds else None)
+    return _Years(
+        scenario, run.worlds.read("plan.target")[:, None], attained, revenue, losses, need if scenario.funds else None
+    )
 
 
 def _outcome(name: str, years: _Years) -> Outcome:

@@ -282,8 +282,7 @@ def _simulate(run: Run, progress: Progress | None) -> _Kept:
     scenario, shape = run.scenario, (len(run.worlds), run.paths_per_world)
     value, flag = arrays.result_rows(scenario)
     clients = [name for name, stream in scenario.streams.items() if stream.customers is not None]
-    number = scenario.plan.target.value
-    target = np.asarray(run.worlds.values.get("plan.target", np.full(len(run.worlds), number)), float)[:, None]
+    target = run.worlds.read("plan.target")[:, None]
     kept = _Kept(
         np.empty(shape, bool), np.empty(shape), {name: np.empty(shape) for name in scenario.risks},
         {name: np.empty(shape, bool) for name in scenario.risks}, {name: np.empty(shape) for name in clients},

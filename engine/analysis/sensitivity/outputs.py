@@ -81,8 +81,7 @@ class WorldOutput:
     def _chunks(self, levels: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
         """Slices of worlds and of paths, with the scores of both, shape (worlds, paths)."""
         run = Run(worlds_at(self._scenario, self._factors, levels), self._paths, self._seed, 1)
-        number = self._scenario.plan.target.value
-        target = np.asarray(run.worlds.values.get("plan.target", np.full(len(levels), number)), float)
+        target = run.worlds.read("plan.target")
         size = min(simulation.CHUNK_PATHS, CHUNK_WORLDS * self._paths)
         for chunk, out in simulation.outputs(run, progress=self._progress, size=size):
             cells = slice(chunk.start, chunk.stop)
