@@ -61,7 +61,7 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.set_ylim(rows.size + 0.5, -0.6)  # room for the legend below
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
-        _write_values(ax, chosen, ends, base)
+        _write_values(ax, chosen, ends, np.minimum(low.min(axis=1), base), np.maximum(high.max(axis=1), base))
         put_units(ax, "x", dataset)
         ax.set_xlabel(output_label(dataset))
         ax.set_title("Which numbers move the outcome most", pad=40)
@@ -73,9 +73,9 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _write_values(ax: Axes, chosen: xr.Dataset, ends: np.ndarray, base: float) -> None:
-    """The knob's own values beside the ends of its bar."""
-    outer = np.column_stack([np.minimum(ends.min(axis=1), base), np.maximum(ends.max(axis=1), base)])
+def _write_values(ax: Axes, chosen: xr.Dataset, ends: np.ndarray, left: np.ndarray, right: np.ndarray) -> None:
+    """The knob's own values beside its bar and whiskers, which reach from `left` to `right`."""
+    outer = np.column_stack([left, right])
     room = 0.16 * max(float(np.ptp(outer)), 1e-300)
     ax.set_xlim(float(outer.min()) - room, float(outer.max()) + room)
     for j, (first, second) in enumerate(ends):
