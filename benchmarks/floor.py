@@ -8,6 +8,7 @@ from engine.kernels import customers, paths
 from engine.kernels.demand import FACTOR, OWN, STATE
 from engine.kernels.horizon import LANES
 from engine.kernels.jit import compiled, share_out, step
+from engine.kernels.layout import packed
 from engine.kernels.rows import add, fill
 from engine.scenario.worlds import key
 
@@ -72,6 +73,6 @@ def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1,
 def draw(plan, n_paths: int, seed: int = 1) -> np.ndarray:
     """Sum of the draws of every path of a plan's first world, shape (n_paths,)."""
     total = np.empty(n_paths)
-    arrays = (plan.numbers[0], plan.whole, plan.tables, plan.streams[0], plan.layout, n_paths, *key(seed), total)
+    arrays = (plan.numbers[0], plan.whole, plan.tables, plan.streams[0], packed(plan.layout), n_paths, *key(seed), total)
     share_out(lambda first, last: draw_blocks(first, last, *arrays), (n_paths + LANES - 1) // LANES)
     return total

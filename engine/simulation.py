@@ -27,7 +27,7 @@ PATHS_PER_WORLD = 1000  # never fewer by default: fewer worlds then
 SCRAMBLES = 8  # independent scrambles of a Sobol' run, for its standard errors
 SAMPLERS = ("random", "sobol")
 DETAILS = ("streams", "funds", "targets")
-CHUNK_PATHS = 131_072
+CHUNK_PATHS = 16_384
 _GIB = 2**30
 
 

@@ -75,9 +75,9 @@ def noise_factors(noise, own, common, shared, alone, beta, n):
 def apply_noise(number, at, demand, row, block, noise, slot, n):
     """y0 *= exp(beta d + vol z); the constants that give each factor the mean 1 are part of the base volume."""
     moving = number[demand.volatility] > 0.0
-    share = number[demand.correlation]
+    share, state = number[demand.correlation], row.state
     for p in range(n):
-        noise[STATE, p] = np.float32(block[row.state, p])
+        noise[STATE, p] = np.float32(block[state, p])
     for i in range(at.streams):
         volatility, beta = number[at.volatility + i], number[at.beta + i]
         out = row.y0 + i
@@ -88,4 +88,4 @@ def apply_noise(number, at, demand, row, block, noise, slot, n):
                 block[out, p] *= np.float64(noise[FACTOR, p])
         elif moving and beta != 0.0:
             for p in range(n):
-                block[out, p] *= exp(beta * block[row.state, p])
+                block[out, p] *= exp(beta * block[state, p])

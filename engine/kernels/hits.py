@@ -10,6 +10,13 @@ from engine.kernels.rows import add, add_product, add_scaled, copy, fill, scaled
 
 
 @step
+def cover_interval(block, begin, end, out, month, n):
+    """out = part of the month in [begin, end]"""
+    for p in range(n):
+        block[out, p] = step_part(block[begin, p], block[end, p], month)
+
+
+@step
 def cover_intervals(block, begin, end, reached, out, month, n):
     """Add to `out` the part of the month in [begin, end] that earlier intervals, which end by `reached`, leave open."""
     for p in range(n):
@@ -18,6 +25,22 @@ def cover_intervals(block, begin, end, reached, out, month, n):
     for p in range(n):
         later = (block[end, p] > block[reached, p]) & (block[begin, p] < NEVER)
         block[reached, p] = block[end, p] if later else block[reached, p]
+
+
+@step
+def cover_risk(whole, at, row, block, span, r, begins, out, month, n):
+    """out = part of the month that the occurrences of a risk cover together, from the rows `begins` to their ends."""
+    first, last = whole[at.first + r], whole[at.first + r + 1]
+    if last - first == 1:
+        cover_interval(block, begins + first, row.end + first, out, float(month), n)
+        return
+    reached = row.work + 7
+    fill(block, out, 0.0, n)
+    fill(block, reached, -NEVER, n)
+    for o in range(first, last):
+        if span[0, o] >= NEVER:
+            break
+        cover_intervals(block, begins + o, row.end + o, reached, out, float(month), n)
 
 
 @step
@@ -90,13 +113,8 @@ def need_row(number, whole, at, row, block, mark, marks, span, r, month, n):
             value = ratio * block[out, p]
             block[out, p] = value if value > 0.0 else 0.0
     if monthly > 0.0:
-        share, reached = row.work + 1, row.work + 2
-        fill(block, share, 0.0, n)
-        fill(block, reached, -NEVER, n)
-        for o in range(whole[at.first + r], whole[at.first + r + 1]):
-            if span[0, o] >= NEVER:
-                break
-            cover_intervals(block, row.respond + o, row.end + o, reached, share, float(month), n)
+        share = row.work
+        cover_risk(whole, at, row, block, span, r, row.respond, share, month, n)
         add_scaled(block, out, monthly, share, n)
 
 
@@ -181,23 +199,24 @@ def sum_bases(whole, at, row, block, n):
 
 
 @step
+def flag(block, out, source, n):
+    """out = 1 where the source is above 0"""
+    for p in range(n):
+        block[out, p] = 1.0 if block[source, p] > 0.0 else block[out, p]
+
+
+@step
 def expose(number, whole, at, row, block, mark, marks, span, struck, exposed, month, n):
     """Sales of the exposed streams while a risk is active, and whether it is, or still does something, at some time."""
-    active, reached = row.work, row.work + 1
+    active = row.work
     for r in range(at.risks):
         if mark[marks.risk_live + r] == 0:
             continue
-        fill(block, active, 0.0, n)
-        fill(block, reached, -NEVER, n)
+        cover_risk(whole, at, row, block, span, r, row.start, active, month, n)
         for o in range(whole[at.first + r], whole[at.first + r + 1]):
-            if span[0, o] >= NEVER:
-                break
-            cover_intervals(block, row.start + o, row.end + o, reached, active, float(month), n)
             if mark[marks.open + o]:
-                for p in range(n):
-                    block[struck + r, p] = 1.0 if block[row.open + o, p] > 0.0 else block[struck + r, p]
-        for p in range(n):
-            block[struck + r, p] = 1.0 if block[active, p] > 0.0 else block[struck + r, p]
+                flag(block, struck + r, row.open + o, n)
+        flag(block, struck + r, active, n)
         for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
             if number[at.exposure + c] > 0.0:
                 base = group_row(whole, at, whole[at.class_group + c], row.base, row.group_base)
@@ -247,26 +266,53 @@ def give_back(block, release, active, backlog, returned, loss, n):
 
 
 @step
+def give_back_two(block, release, active, backlog, returned, more, also, loss, n):
+    """As `give_back`, for two backlogs of one risk."""
+    for p in range(n):
+        share = release * (1.0 - block[active, p])
+        back, rest = share * block[backlog, p], share * block[more, p]
+        block[returned, p] += back
+        block[also, p] += rest
+        block[loss, p] = (block[loss, p] - back) - rest
+        block[backlog, p] -= back
+        block[more, p] -= rest
+
+
+@step
+def _give_back(number, whole, at, row, value, block, active, j, other, n):
+    """Give back from one backlog, or from two of the same risk."""
+    r = whole[at.backlog_risk + j]
+    release, loss = number[at.release + r], value.loss + r
+    stream, last = row.y + whole[at.backlog_stream + j], row.y + whole[at.backlog_stream + other]
+    if j == other:
+        give_back(block, release, active, row.backlog + j, stream, loss, n)
+    else:
+        give_back_two(block, release, active, row.backlog + j, stream, row.backlog + other, last, loss, n)
+
+
+@step
 def return_deferred(number, whole, at, row, value, streams, block, mark, marks, span, month, n):
     """Give back what was deferred in earlier months; the rows of revenue start with it."""
     for i in range(streams):
         fill(block, row.y + i, 0.0, n)
-    active, reached = row.work, row.work + 1
-    done = -1
-    for j in range(at.backlogs):
+    active, known, waiting = row.work, -1, -1
+    for place in range(at.backlogs):
+        j = whole[at.backlog_order + place]
         if mark[marks.backlog_live + j] == 0:
             continue
         r = whole[at.backlog_risk + j]
-        if r != done:
-            fill(block, active, 0.0, n)
-            fill(block, reached, -NEVER, n)
-            for o in range(whole[at.first + r], whole[at.first + r + 1]):
-                if span[0, o] >= NEVER:
-                    break
-                cover_intervals(block, row.start + o, row.end + o, reached, active, float(month), n)
-            done = r
-        stream = row.y + whole[at.backlog_stream + j]
-        give_back(block, number[at.release + r], active, row.backlog + j, stream, value.loss + r, n)
+        if r != known:
+            if waiting >= 0:
+                _give_back(number, whole, at, row, value, block, active, waiting, waiting, n)
+            cover_risk(whole, at, row, block, span, r, row.start, active, month, n)
+            known, waiting = r, -1
+        if waiting < 0:
+            waiting = j
+        else:
+            _give_back(number, whole, at, row, value, block, active, waiting, j, n)
+            waiting = -1
+    if waiting >= 0:
+        _give_back(number, whole, at, row, value, block, active, waiting, waiting, n)
 
 
 @step
@@ -281,6 +327,17 @@ def combine_four(block, a, b, c, d, kept, total, fresh, n):
             left = (block[kept, p] * (1.0 - block[a, p])) * (1.0 - block[b, p])
             block[kept, p] = (left * (1.0 - block[c, p])) * (1.0 - block[d, p])
             block[total, p] = (((block[total, p] + block[a, p]) + block[b, p]) + block[c, p]) + block[d, p]
+
+
+@step
+def combine_eight(block, a, b, c, d, e, f, g, h, kept, total, n):
+    """As `combine_four` for the first eight."""
+    for p in range(n):
+        left = (((1.0 - block[a, p]) * (1.0 - block[b, p])) * (1.0 - block[c, p])) * (1.0 - block[d, p])
+        left = (((left * (1.0 - block[e, p])) * (1.0 - block[f, p])) * (1.0 - block[g, p])) * (1.0 - block[h, p])
+        block[kept, p] = left
+        four = ((block[a, p] + block[b, p]) + block[c, p]) + block[d, p]
+        block[total, p] = (((four + block[e, p]) + block[f, p]) + block[g, p]) + block[h, p]
 
 
 @step
@@ -319,7 +376,8 @@ def combine_profile(whole, at, row, block, mark, marks, g, n):
     """Combine the hits of all risks on one profile, four at a time; returns whether any is open and any may gain."""
     kept, total = row.kept + g, row.work
     gained, total_gain = row.work + 1, row.work + 2
-    a, b, c, d = row.zero, row.zero, row.zero, row.zero
+    zero = row.zero
+    a, b, c, d, e, f, last, hit = zero, zero, zero, zero, zero, zero, zero, zero
     waiting, found, signed = 0, False, False
     for entry in range(whole[at.profile_ptr + g], whole[at.profile_ptr + g + 1]):
         hit_class = whole[at.profile_class + entry]
@@ -330,16 +388,22 @@ def combine_profile(whole, at, row, block, mark, marks, g, n):
         if mark[marks.signed + r]:
             loss, gain = row.work + 4 + waiting, row.work + 3
             split(block, source, loss, gain, n)
-            combine_four(block, gain, row.zero, row.zero, row.zero, gained, total_gain, not signed, n)
+            combine_four(block, gain, zero, zero, zero, gained, total_gain, not signed, n)
             source, signed = loss, True
-        a, b, c, d = b, c, d, source
+        a, b, c, d, e, f, last, hit = b, c, d, e, f, last, hit, source
         waiting += 1
-        if waiting == 4:
-            combine_four(block, a, b, c, d, kept, total, not found, n)
-            a, b, c, d = row.zero, row.zero, row.zero, row.zero
+        if waiting == (4 if found else 8):
+            if found:
+                combine_four(block, e, f, last, hit, kept, total, False, n)
+            else:
+                combine_eight(block, a, b, c, d, e, f, last, hit, kept, total, n)
+            a, b, c, d, e, f, last, hit = zero, zero, zero, zero, zero, zero, zero, zero
             waiting, found = 0, True
-    if waiting > 0:
-        combine_four(block, a, b, c, d, kept, total, not found, n)
+    if waiting > 4:
+        combine_eight(block, a, b, c, d, e, f, last, hit, kept, total, n)
+        found = True
+    elif waiting > 0:
+        combine_four(block, e, f, last, hit, kept, total, not found, n)
         found = True
     if found:
         share_row(block, kept, total, row.base + g, row.share + g, row.lost_base + g, n)

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.kernels import customers, demand, hits, review, risks, spend, targets
 from engine.kernels.jit import compiled, share_out, step
-from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
+from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE, packed
 from engine.kernels.paths import draw_months, draw_paths
 from engine.kernels.rows import add, add_product, add_scaled, copy, fill, sum_listed
 
@@ -46,6 +46,20 @@ def _reset(number, at, block, noise, mark, n):
 
 
 @step
+def _tier(number, at, j, plan):
+    """Rate of a tier, and the revenue of a month from which it is paid: any where the month has no plan."""
+    return number[at.tier_rate + j], (number[at.tier_from + j] - 1e-9) * plan if plan > 0.0 else -1.0
+
+
+@step
+def _raise_rate(block, rate, revenue, reach, paid, farther, higher, n):
+    """Rate of the higher one of two tiers that the revenue reaches."""
+    for p in range(n):
+        value = paid if block[revenue, p] >= reach else block[rate, p]
+        block[rate, p] = higher if block[revenue, p] >= farther else value
+
+
+@step
 def _pay_incentives(number, whole, at, row, value, block, month, n):
     """Revenue of the named streams times the rate of the highest tier that the company's month reaches."""
     if at.tiers == 0:
@@ -54,11 +68,10 @@ def _pay_incentives(number, whole, at, row, value, block, month, n):
     sum_listed(whole, at.tier_stream, at.tier_stream + at.tier_stream_count, row.y, row.zero, block, base, n)
     plan = number[at.plan + month]
     fill(block, rate, 0.0, n)
-    for j in range(at.tiers):
-        paid = number[at.tier_rate + j]
-        reach = (number[at.tier_from + j] - 1e-9) * plan if plan > 0.0 else -1.0
-        for p in range(n):
-            block[rate, p] = paid if block[row.set_revenue, p] >= reach else block[rate, p]
+    for j in range(0, at.tiers, 2):
+        paid, reach = _tier(number, at, j, plan)
+        higher, farther = _tier(number, at, min(j + 1, at.tiers - 1), plan)
+        _raise_rate(block, rate, row.set_revenue, reach, paid, farther, higher, n)
     add_product(block, value.incentive_cost, base, rate, n)
 
 
@@ -117,6 +130,15 @@ def _keep_drivers(whole, at, block, n):
 
 
 @step
+def _settle(block, incentives, margin, fixed, budget, contribution, overrun, n):
+    """What is left of the gross margin after lines and incentives, and the incentives beyond their budget."""
+    for p in range(n):
+        cost = block[incentives, p]
+        block[contribution, p] = block[margin, p] - cost - fixed
+        block[overrun, p] = cost - budget if cost > budget else 0.0
+
+
+@step
 def _close(number, whole, at, block, mark, n):
     """Settle the year: backlog, contribution, targets."""
     value, row = at.value, at.row
@@ -126,10 +148,7 @@ def _close(number, whole, at, block, mark, n):
             add(block, value.deferred_out, row.backlog + j, n)
     fixed, budget = number[at.control.line_cost], number[at.control.incentive_budget]
     overrun = row.work
-    for p in range(n):
-        cost = block[value.incentive_cost, p]
-        block[value.contribution, p] = block[value.gross_margin, p] - cost - fixed
-        block[overrun, p] = cost - budget if cost > budget else 0.0
+    _settle(block, value.incentive_cost, value.gross_margin, fixed, budget, value.contribution, overrun, n)
     for b in range(at.line.lines + 1):
         add_scaled(block, value.contribution, -1.0, value.corrective + b, n)
     for r in range(at.risk.risks):
@@ -188,11 +207,13 @@ def simulate_block(number, whole, tables, at, world, stream, block, noise, cells
 @step
 def _store(block, column, n, values, flags):
     for j in range(values.shape[0]):
+        row = values[j, column : column + n]  # of an index such as column + p no compiler knows that it is not negative
         for p in range(n):
-            values[j, column + p] = block[j, p]
+            row[p] = block[j, p]
     for j in range(flags.shape[0]):
+        row_of_flags = flags[j, column : column + n]
         for p in range(n):
-            flags[j, column + p] = np.int8(block[values.shape[0] + j, p])
+            row_of_flags[p] = np.int8(block[values.shape[0] + j, p])
 
 
 _PATH, _SOURCE, _COLUMN, _COUNT = range(1, 5)  # columns of the table of blocks, after the world
@@ -254,7 +275,7 @@ def simulate_chosen(plan, ends, paths, acting, k0, k1, out):
 
 
 def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
-    arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, plan.layout)
+    arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, packed(plan.layout))
     share_out(
         lambda first, last: simulate_blocks(
             blocks[first:last], *arrays, paths, acting, k0, k1, given, out.values, out.flags
@@ -266,13 +287,14 @@ def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
 @step
 def _enter(block, at, mark, path, source, n, paths, acting):
     """Put the numbers of the paths in their row, and which risks act on each where that is chosen."""
+    number, set_of_risks = at.row.path, at.row.acting
     for p in range(n):
-        block[at.row.path, p] = path + p
+        block[number, p] = path + p
     if paths.size > 0:
         for p in range(n):
-            block[at.row.path, p] = paths[source + p]
+            block[number, p] = paths[source + p]
         for p in range(n):
-            block[at.row.acting, p] = acting[source + p]
+            block[set_of_risks, p] = acting[source + p]
         mark[at.mark.chosen] = 1
 
 

@@ -77,9 +77,9 @@ def _cached(**options: Any) -> Callable[[Callable], Callable]:
 
 compiled = _cached()
 # a step of the path loop, called by compiled code alone: the layout in its arguments makes a door to Python dear
-step = _cached(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+step = _cached(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
 # a function of one lane: a call inside a lane loop that is not inlined keeps the loop from becoming vector code
-lane = _cached(forceinline=True)
+lane = _cached(forceinline=True, _nrt=False)
 parallel = _cached(parallel=True)
 
 

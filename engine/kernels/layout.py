@@ -11,9 +11,9 @@ counts. Letters: t month, i stream, b line, f fund, r risk, k occurrence, c clas
 lift group, d random field, v review level, q target, s stream set. Money in the plan's currency, times in months.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
-from numpy import ndarray
+from numpy import array, dtype, int64, ndarray, record
 
 REVENUE, GROSS_MARGIN, MARGIN_RATE, COUNT, RETENTION, FUND_LEFT, OVERRUN = range(7)
 GREEN, YELLOW, RED = range(3)
@@ -139,6 +139,7 @@ class RiskAt(NamedTuple):
     profile_stream: int  # (i)
     backlog_ptr: int  # (i) a backlog for each stream of each class entry of a profile whose risk defers
     backlog_stream: int  # (i)
+    backlog_order: int  # (i) backlogs, those of a risk side by side
     backlog_risk: int  # (i)
 
 
@@ -248,7 +249,7 @@ class RowAt(NamedTuple):
     path: int  # number of the path
     acting: int  # whole number whose bits say which risks act, where that is chosen path by path
     uniform: int  # 4
-    work: int  # 8
+    work: int  # 12
     start: int  # k
     end: int  # k
     severity: int  # k
@@ -351,6 +352,20 @@ class Outputs(NamedTuple):
 
     values: ndarray  # (ValueAt.size, p) float64
     flags: ndarray  # (FlagAt.size, p) int8
+
+
+def _fields(kind: Any) -> dtype:
+    """A NamedTuple of whole numbers, or of such NamedTuples, as a type of records."""
+    kinds = [(name, _fields(hint) if hasattr(hint, "_fields") else int64) for name, hint in get_type_hints(kind).items()]
+    return dtype((record, kinds))
+
+
+_RECORD = _fields(Layout)
+
+
+def packed(at: Layout) -> Any:
+    """A layout as one record: compiled code hands on its address, not its hundreds of numbers."""
+    return array([at], _RECORD)[0]
 
 
 def consecutive(kind: Any, sizes: dict[str, int], start: int = 0, **rest: int) -> Any:

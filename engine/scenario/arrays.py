@@ -248,6 +248,7 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         profile_stream=build.integer(profile_stream),
         backlog_ptr=build.integer(backlog_ptr),
         backlog_stream=build.integer(backlog_stream),
+        backlog_order=build.integer(np.argsort(backlog_risk, kind="stable")),
         backlog_risk=build.integer(backlog_risk),
     )
 
@@ -475,7 +476,7 @@ def _scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkA
     k, r, c, f, i, b = risk.occurrences, risk.risks, risk.classes, control.funds, stream.streams, line.lines
     members, sets, g = at["copula"].members, target.sets, risk.profiles
     rows = {
-        "path": 1, "acting": 1, "uniform": 4, "work": 8, "start": k, "end": k, "severity": k, "duration": k,
+        "path": 1, "acting": 1, "uniform": 4, "work": 12, "start": k, "end": k, "severity": k, "duration": k,
         "effectiveness": k, "respond": k, "previous": r, "open": k, "answered": k, "height": k, "height_answered": k,
         "inverse": k, "hit": c,
         "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
