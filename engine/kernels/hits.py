@@ -122,14 +122,13 @@ def need_row(number, whole, at, row, block, mark, marks, span, r, month, n):
 def pay(block, need, balance, cover, total_need, exhausted, n):
     """Cover the needs of one fund alike: a = min(1, balance / need), 1 where nothing is needed."""
     for p in range(n):
-        short = block[need, p] > block[balance, p]
-        block[cover, p] = block[balance, p] / block[need, p] if short else 1.0
-    for p in range(n):
-        block[exhausted, p] = 1.0 if block[need, p] > block[balance, p] else block[exhausted, p]
-    for p in range(n):
-        left = block[balance, p] - block[need, p]
+        asked, there, before = block[need, p], block[balance, p], block[exhausted, p]
+        short, left = asked > there, there - asked
+        share = there / (asked if short else 1.0)
+        block[cover, p] = share if short else 1.0
+        block[exhausted, p] = 1.0 if short else before
         block[balance, p] = left if left > 0.0 else 0.0
-    add(block, total_need, need, n)
+        block[total_need, p] += asked
 
 
 @step
@@ -202,7 +201,8 @@ def sum_bases(whole, at, row, block, n):
 def flag(block, out, source, n):
     """out = 1 where the source is above 0"""
     for p in range(n):
-        block[out, p] = 1.0 if block[source, p] > 0.0 else block[out, p]
+        before = block[out, p]
+        block[out, p] = 1.0 if block[source, p] > 0.0 else before
 
 
 @step

@@ -55,8 +55,9 @@ def _tier(number, at, j, plan):
 def _raise_rate(block, rate, revenue, reach, paid, farther, higher, n):
     """Rate of the higher one of two tiers that the revenue reaches."""
     for p in range(n):
-        value = paid if block[revenue, p] >= reach else block[rate, p]
-        block[rate, p] = higher if block[revenue, p] >= farther else value
+        sold, before = block[revenue, p], block[rate, p]
+        lower = paid if sold >= reach else before
+        block[rate, p] = higher if sold >= farther else lower
 
 
 @step

@@ -65,17 +65,18 @@ def _speak(block, lag, limit, highest, last, acted, quarter, n):
     """Note that a level has acted in this quarter, and at all."""
     for p in range(n):
         acts = (block[lag, p] > limit) & (block[lag, p] <= highest)
-        block[last, p] = quarter if acts else block[last, p]
-        block[acted, p] = 1.0 if acts else block[acted, p]
+        spoken, before = block[last, p], block[acted, p]
+        block[last, p] = quarter if acts else spoken
+        block[acted, p] = 1.0 if acts else before
 
 
 @step
 def _draw_on(block, money, balance, need, exhausted, n):
     """Take the money from a fund, as far as it has any."""
     for p in range(n):
-        asked = block[money, p]
-        paid = asked if asked < block[balance, p] else block[balance, p]
+        asked, there, before = block[money, p], block[balance, p], block[exhausted, p]
+        paid = asked if asked < there else there
         block[need, p] += asked
-        block[exhausted, p] = 1.0 if paid < asked else block[exhausted, p]
-        block[balance, p] -= paid
+        block[exhausted, p] = 1.0 if paid < asked else before
+        block[balance, p] = there - paid
         block[money, p] = paid

@@ -23,7 +23,8 @@ def start_by_probability(block, occurs, start, probability, begin, end, hazard, 
         for p in range(n):
             block[start, p] = begin + (end - begin) * block[start, p]
     for p in range(n):
-        block[start, p] = block[start, p] if block[occurs, p] >= 1.0 - probability else NEVER
+        begins = block[start, p]
+        block[start, p] = begins if block[occurs, p] >= 1.0 - probability else NEVER
 
 
 @step

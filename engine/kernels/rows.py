@@ -1,7 +1,7 @@
 """Small loops over the lanes of a block: the vocabulary that the steps of the month are written in.
 
-A block is one float64 array; a row is named by its index. Rows are indexed in place, never cut out: a view of an
-array is counted up and down, which costs as much as the loop.
+A block is one float64 array; a row is named by its index. A loop loads what it may need before it chooses: a load
+that only one side of a choice makes keeps a loop from becoming vector code.
 """
 
 import numpy as np
