@@ -229,25 +229,27 @@ def _blocks(worlds, firsts, counts, sources, columns):
     return np.stack([*table, np.minimum(LANES, counts[run] - start)], axis=1).astype(np.int64)
 
 
-def simulate_paths(plan, path, n_paths, column, stride, k0, k1, given, out):
-    """Simulate the paths path..path+n_paths-1 of every world of `plan` into `out`.
+def simulate_paths(plan, first, last, path, n_paths, column, stride, k0, k1, given, out):
+    """Simulate the paths path..path+n_paths-1 of the worlds first..last-1 of `plan` into `out`.
 
     Parameters
     ----------
     plan : PlanArrays
+    first, last : int
+        Worlds, counted within the plan.
     path, n_paths : int
         First path and number of paths of each world.
     column, stride : int
-        Path `path` of world w goes to the column `column + w * stride` of the outputs.
+        Path `path` of world w goes to the column `column + (w - first) * stride` of the outputs.
     k0, k1 : uint64
         Low and high half of the seed.
     given : ndarray, shape (rows, worlds * n_paths) or (0, 0)
         Uniforms that take the place of the path-level drivers' own.
     out : Outputs
     """
-    worlds = np.arange(plan.streams.size)
+    worlds = np.arange(last - first)
     every = np.full(worlds.size, n_paths)
-    blocks = _blocks(worlds, np.full(worlds.size, path), every, worlds * n_paths, column + worlds * stride)
+    blocks = _blocks(first + worlds, np.full(worlds.size, path), every, worlds * n_paths, column + worlds * stride)
     none = np.empty(0, np.int64)
     _share_out(plan, blocks, none, none, k0, k1, given, out)
 
