@@ -28,7 +28,7 @@ SCRAMBLES = 8  # independent scrambles of a Sobol' run, for its standard errors
 SAMPLERS = ("random", "sobol")
 DETAILS = ("streams", "funds", "targets")
 CHUNK_PATHS = 131_072
-PREPARED_WORLDS = 512  # for the kernel at a time, however few their paths: a world's own tables may take a megabyte
+PREPARED_WORLDS = 256  # for the kernel at a time, however few their paths: a world's own tables may take a megabyte
 CACHED_PATHS = 16_384  # paths of which the outputs stay in the cache until they have been taken in
 _GIB = 2**30
 
@@ -217,8 +217,7 @@ def outputs(
     start, stop, done = 0, 0, 0
     for chunk in parts:
         if chunk.stop > stop:  # worlds beyond those that are prepared
-            together = min(PREPARED_WORLDS, CHUNK_PATHS // run.paths_per_world)
-            start, stop = chunk.start, max(chunk.stop, chunk.start + together)
+            start, stop = chunk.start, max(chunk.stop, chunk.start + PREPARED_WORLDS)
             plan = arrays.build(run.worlds.part(start, min(stop, len(run.worlds))), detail)
         columns = (chunk.stop - chunk.start) * chunk.n_paths
         out = narrow(buffer, columns)

@@ -296,8 +296,7 @@ def return_deferred(number, whole, at, row, value, streams, block, mark, marks, 
     for i in range(streams):
         fill(block, row.y + i, 0.0, n)
     active, known, waiting = row.work, -1, -1
-    for place in range(at.backlogs):
-        j = whole[at.backlog_order + place]
+    for j in range(at.backlogs):
         if mark[marks.backlog_live + j] == 0:
             continue
         r = whole[at.backlog_risk + j]
@@ -520,19 +519,16 @@ def defer(block, deferred, hit, base, per_hit, backlog, n):
 @step
 def defer_losses(number, whole, at, row, block, mark, marks, n):
     """Part of this month's losses joins the backlogs."""
-    for g in range(at.profiles):
-        for entry in range(whole[at.profile_ptr + g], whole[at.profile_ptr + g + 1]):
-            c = whole[at.profile_class + entry]
-            r = whole[at.class_risk + c]
-            deferred = number[at.deferred + r]
-            if mark[marks.risk_live + r] == 0 or deferred == 0.0:
-                continue
-            for j in range(whole[at.backlog_ptr + entry], whole[at.backlog_ptr + entry + 1]):
-                if mark[marks.backlog_live + j] == 0:
-                    fill(block, row.backlog + j, 0.0, n)
-                    mark[marks.backlog_live + j] = 1
-                base = row.y0 + whole[at.backlog_stream + j]
-                defer(block, deferred, row.hit + c, base, row.share + g, row.backlog + j, n)
+    for j in range(at.backlogs):
+        r, c = whole[at.backlog_risk + j], whole[at.backlog_class + j]
+        deferred = number[at.deferred + r]
+        if mark[marks.risk_live + r] == 0 or deferred == 0.0:
+            continue
+        if mark[marks.backlog_live + j] == 0:
+            fill(block, row.backlog + j, 0.0, n)
+            mark[marks.backlog_live + j] = 1
+        base, share = row.y0 + whole[at.backlog_stream + j], row.share + whole[at.backlog_profile + j]
+        defer(block, deferred, row.hit + c, base, share, row.backlog + j, n)
 
 
 @step
@@ -540,8 +536,8 @@ def erode(number, whole, at, row, block, mark, marks, g, n):
     """Fall of the gross margin of a profile's streams; returns whether there is any."""
     erosion = row.work
     found = False
-    for entry in range(whole[at.profile_ptr + g], whole[at.profile_ptr + g + 1]):
-        c = whole[at.profile_class + entry]
+    for entry in range(whole[at.erosion_ptr + g], whole[at.erosion_ptr + g + 1]):
+        c = whole[at.erosion_class + entry]
         r = whole[at.class_risk + c]
         factor = number[at.margin_loss + r] * min(max(number[at.exposure + c], 0.0), 1.0)
         if mark[marks.risk_live + r] and factor != 0.0:

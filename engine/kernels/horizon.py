@@ -8,8 +8,8 @@ paths come later in fixed order, so threads and chunks cannot change a digit.
 import numpy as np
 
 from engine.kernels import customers, demand, hits, review, risks, spend, targets
-from engine.kernels.jit import compiled, share_out, step
-from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE, packed
+from engine.kernels.jit import compiled, packed, share_out, step
+from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
 from engine.kernels.rows import add, add_product, add_scaled, copy, fill, sum_listed
 
@@ -17,7 +17,7 @@ LANES = 256
 
 
 @step
-def _reset(number, at, block, noise, mark, n):
+def _reset(number, at, block, mark, n):
     """Bring the block to the start of the horizon."""
     for j in range(at.value.size + at.flag.size):
         fill(block, j, 0.0, n)
@@ -27,7 +27,7 @@ def _reset(number, at, block, noise, mark, n):
     fill(block, at.row.cover, 1.0, n)
     fill(block, at.row.zero, 0.0, n)
     fill(block, at.row.one, 1.0, n)
-    for j in range(at.mark.size):
+    for j in range(at.mark.shared):
         mark[j] = 0
     for b in range(at.line.lines):
         fill(block, at.row.extra + b, 0.0, n)
@@ -40,9 +40,6 @@ def _reset(number, at, block, noise, mark, n):
         fill(block, at.row.set_revenue + j, 0.0, n)
     fill(block, at.row.cumulative, 0.0, n)
     fill(block, at.row.state, 0.0, n)
-    for slot in range(4):
-        for p in range(n):
-            noise[demand.COMMON + slot, p] = np.float32(0.0)
 
 
 @step
@@ -172,8 +169,8 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
     spend.lifts(number, whole, at.line, row, block, mark, line_live, months, month, n)
     demand.volumes(number, whole, at.stream, row, value.customers, block, months, month, n)
     if number[at.demand.volatility] > 0.0:
-        demand.advance(number, at.demand, block, row.state, row.shock + month % 4, month, n)
-    demand.apply_noise(number, at.stream, at.demand, row, block, noise, month % 4, n)
+        demand.advance(number, at.demand, block, row.state, row.shock + month, month, n)
+    demand.apply_noise(number, at.stream, at.demand, row, block, noise, at.control.fours, month, n)
     risks.open_month(number, whole, at.risk, row, block, mark, marks, span, month, n)
     exhausted, struck = value.size + at.flag.fund_exhausted, value.size + at.flag.struck
     hits.respond(
@@ -182,7 +179,8 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
     hits.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
     hits.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
     customers.turn_over(
-        number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months, month, n
+        number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months,
+        at.control.fours, month, n,
     )  # fmt: skip
     _account(number, whole, at, block, month, n)
 
@@ -195,7 +193,7 @@ def simulate_block(number, whole, tables, at, world, stream, block, noise, cells
     planned = 0.0
     for month in range(at.control.months):
         if month % 4 == 0:
-            draw_months(number, whole, at, at.row, block, noise, n, stream, month, given, k0, k1)
+            draw_months(number, whole, at, at.row, block, noise, mark, n, stream, month, given, k0, k1)
         _simulate_month(number, whole, at, block, noise, mark, span, month, n)
         planned += number[at.control.plan + month]
         _review(number, whole, at, block, mark, month, planned, n)
@@ -279,9 +277,12 @@ def simulate_chosen(plan, ends, paths, acting, k0, k1, out):
 
 def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
     arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, packed(plan.layout))
+    shared = paths.size == given.size == 0 and plan.streams.size > 1 and np.ptp(plan.streams) == 0
+    if shared:  # worlds see the same paths: those of a block one after the other, so that its draws are made once
+        blocks = blocks[np.argsort(blocks[:, _PATH], kind="stable")]
     share_out(
         lambda first, last: simulate_blocks(
-            blocks[first:last], *arrays, paths, acting, k0, k1, given, out.values, out.flags
+            blocks[first:last], *arrays, shared, paths, acting, k0, k1, given, out.values, out.flags
         ),
         len(blocks),
     )
@@ -302,21 +303,26 @@ def _enter(block, at, mark, path, source, n, paths, acting):
 
 
 @compiled
-def simulate_blocks(blocks, numbers, whole, tables, streams, at, paths, acting, k0, k1, given, values, flags):
+def simulate_blocks(blocks, numbers, whole, tables, streams, at, shared, paths, acting, k0, k1, given, values, flags):
     """Simulate a table of blocks, one after the other in the same rows.
 
     A row of the table: the world, its first path, its first place in `paths` and `given`, its first column, the number
-    of paths. Without `paths` they follow one another from the first.
+    of paths. Without `paths` they follow one another from the first. With `shared` all worlds have the same random
+    stream, and blocks of the same paths share their draws.
     """
     block = np.empty((at.row.size, LANES))
-    noise = np.empty((demand.OWN + 4 * at.stream.streams, LANES), np.float32)
+    noise = np.zeros((demand.noise_rows(at), LANES), np.float32)  # what is not drawn must be finite
     cells = np.empty(LANES, np.int64)
     mark = np.zeros(at.mark.size, np.int64)
     span = np.empty((2, at.risk.occurrences))
     for job in range(blocks.shape[0]):
         world, n, source = blocks[job, 0], blocks[job, _COUNT], blocks[job, _SOURCE]
         number = numbers[world if numbers.shape[0] > 1 else 0]
-        _reset(number, at, block, noise, mark, n)
+        _reset(number, at, block, mark, n)
+        mark[at.mark.shared] = 1 if shared else 0
+        if job == 0 or blocks[job, _PATH] != blocks[job - 1, _PATH] or n != blocks[job - 1, _COUNT]:
+            for draw in range(at.mark.drawn, at.mark.size):
+                mark[draw] = 0
         _enter(block, at, mark, blocks[job, _PATH], source, n, paths, acting)
         simulate_block(
             number, whole, tables, at, world, streams[world], block, noise, cells, mark, span, n,
