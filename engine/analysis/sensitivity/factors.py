@@ -132,9 +132,17 @@ def choose(scenario: Scenario, wanted: Sequence[str] = (), share: float | None =
                 found[knob.name] = _factor(knob, spread, share, middle)
             except _Refused as refused:
                 faults.append(Fault(scenario.file, knob.name, *refused.args))
+    if share is not None and found and not any(_has_share(factor) for factor in found.values()):
+        message = "no plain number is among the knobs: those with a distribution keep its range"
+        faults.append(Fault(scenario.file, "range", message, "leave it out, or name plain numbers with --knob"))
     if faults:
         raise SimulationError(faults=faults)
     return list(found.values())
+
+
+def _has_share(factor: Factor) -> bool:
+    """Whether the common share could be the range of a factor."""
+    return factor.knob.quantity.distribution is None
 
 
 class _Refused(Exception):
