@@ -148,7 +148,7 @@ def _nothing(d: int) -> Index:
 
 
 def _spread(resamples: np.ndarray) -> np.ndarray:
-    """Covariance of resampled indices, shape (resamples, d)."""
+    """Covariance (d, d) of rows, shape (n, d): of resampled indices, or of effects."""
     return np.cov(resamples, rowvar=False).reshape(resamples.shape[1], -1)
 
 
@@ -213,21 +213,20 @@ def morris(function: Function, d: int, samples: int, seed: int) -> Indices:
 
     Notes
     -----
-    Morris (1991), Technometrics 33, 161; mu* of Campolongo et al. (2007), Environ. Model. Softw. 22, 1509.
+    Morris (1991), Technometrics 33, 161; mu* of Campolongo et al. (2007), Environ. Model. Softw. 22, 1509. Trajectories
+    are independent: mu* and mu are means over them, with the errors of means; the error of sigma is by the jackknife.
     """
     salib, problem = _salib(), _problem(d)
     grid = salib["morris_design"].sample(problem, samples, num_levels=GRID, seed=_seed(seed, 0))
     low, high = GRID_ENDS
     y = np.asarray(function(low + (high - low) * grid), float)
     effects = _effects(grid, y, samples)
-    found = salib["morris"].analyze(
-        _problem(d), grid, y, num_resamples=RESAMPLES, conf_level=LEVEL, num_levels=GRID, seed=_seed(seed, 1)
-    )
-    star = (np.asarray(found["mu_star_conf"], float) / Z) ** 2
-    sigma = np.asarray(found["sigma"], float)
+    # SALib wants two resamples at least for the errors, which its bootstrap makes too small where trajectories are few
+    found = salib["morris"].analyze(problem, grid, y, num_resamples=2, num_levels=GRID, seed=_seed(seed, 1))
+    star, mu, sigma = (np.asarray(found[name], float) for name in ("mu_star", "mu", "sigma"))
     index = {
-        "mu_star": Index(np.asarray(found["mu_star"], float), np.diag(star)),
-        "mu": Index(np.asarray(found["mu"], float), np.diag(sigma**2 / samples)),
+        "mu_star": Index(star, _spread(np.abs(effects).T) / samples),
+        "mu": Index(mu, _spread(effects.T) / samples),
         "sigma": Index(sigma, np.diag(_sigma_variance(effects))),
     }
     return Indices(index, "mu_star", np.empty(0), {})
