@@ -79,10 +79,18 @@ def sensitivity_parts(found: Sensitivity) -> list[RenderableType]:
     if rest:
         parts.append(Text(rest))
     parts += [_padded(Text(warning, style="yellow")) for warning in found.warnings]
-    errors = f"{PM} is one standard error, over paths" if found.legs is not None else f"{PM} is one standard error"
-    paired = "; of changes on the same paths" if found.legs is not None else ", by bootstrap"
     ends = "Low and high are a distribution's 5 % and 95 % quantiles, or the ends of the range given."
-    return [*parts, _padded(Text(f"{_MEANING[found.method]} {ends} {errors}{paired}.", style="dim"))]
+    errors = f"{PM} is one standard error, {_errors(found, scale)}."
+    return [*parts, _padded(Text(f"{_MEANING[found.method]} {ends} {errors}", style="dim"))]
+
+
+def _errors(found: Sensitivity, scale: _Scale) -> str:
+    """What the errors are of."""
+    if found.legs is not None:
+        return "over paths; of changes on the same paths"
+    if found.method == "morris":
+        return "over trajectories"
+    return f"of indices by bootstrap over the worlds, of {scale.label} over worlds and paths"
 
 
 def _padded(part: RenderableType) -> RenderableType:

@@ -67,7 +67,8 @@ def legs(function: WorldOutput, factors: Sequence[Factor], points: int) -> Legs:
     scores[1:] -= base
     changes = np.array([estimates.mean(row[None, :]) for row in scores[1:]])
     swings = scores[points::points] - scores[1::points]
-    swing = Index(swings.mean(axis=1), np.cov(swings).reshape(d, d) / swings.shape[1])
+    # one path says nothing of its error, as elsewhere
+    swing = Index(swings.mean(axis=1), np.cov(swings, ddof=min(1, swings.shape[1] - 1)).reshape(d, d) / swings.shape[1])
     own = np.array([levels[1 + j * points : 1 + (j + 1) * points, j] for j in range(d)])
     return Legs(
         estimates.mean(base[None, :]), own, figures[:, 0].reshape(shape), figures[:, 1].reshape(shape),
@@ -76,9 +77,10 @@ def legs(function: WorldOutput, factors: Sequence[Factor], points: int) -> Legs:
 
 
 def bent(found: Legs) -> list[int]:
-    """Factors whose largest change lies surely beyond both ends' span: a swing does not tell the whole of them."""
-    top = np.maximum(found.change[:, [0, -1]].max(axis=1), 0.0)
-    bottom = np.minimum(found.change[:, [0, -1]].min(axis=1), 0.0)
-    margin = Z * (found.change_se + found.change_se[:, [0, -1]].max(axis=1, keepdims=True))
-    over = (found.change - margin > top[:, None]) | (found.change + margin < bottom[:, None])
+    """Factors with a point surely beyond the span of both ends, the base included: a swing does not tell all of it."""
+    ends, nothing = found.change[:, [0, -1]], np.zeros((len(found.change), 1))
+    change, error = (np.hstack([part, nothing]) for part in (found.change, found.change_se))
+    margin = Z * (error + found.change_se[:, [0, -1]].max(axis=1, keepdims=True))
+    top, bottom = ends.max(axis=1, keepdims=True), ends.min(axis=1, keepdims=True)
+    over = (change - margin > top) | (change + margin < bottom)
     return [int(j) for j in np.flatnonzero(over.any(axis=1))]

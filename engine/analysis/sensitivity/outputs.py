@@ -45,6 +45,8 @@ class WorldOutput:
         self._value, self._flag = arrays.result_rows(scenario)
         self.path_noise = 0.0
         """Of the last call: the share of the variance across worlds that stems from the paths being finitely many."""
+        self.path_error = 0.0
+        """Of the last call: standard error of the mean over all worlds for the paths that they share."""
 
     def __call__(self, levels: np.ndarray) -> np.ndarray:
         """Output at each row of levels, shape (n, factors) -> (n,); no more than a chunk of paths is kept.
@@ -64,7 +66,9 @@ class WorldOutput:
             total[cells] += scores.sum(axis=1)
             by_path[paths] += scores.sum(axis=0)
             square[paths] += (scores**2).sum(axis=0)
-        mean, across = total / self._paths, square / len(levels) - (by_path / len(levels)) ** 2
+        by_path /= len(levels)
+        self.path_error = float(by_path.std()) / self._paths**0.5
+        mean, across = total / self._paths, square / len(levels) - by_path**2
         spread = float(mean.var())
         interaction = max(float(across.mean()) - spread, 0.0)
         self.path_noise = interaction / self._paths / spread if spread > 0.0 else 0.0

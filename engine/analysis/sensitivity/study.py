@@ -51,9 +51,9 @@ class Sensitivity:
     legs : Legs or None
         Of a tornado or a spider.
     facts : dict of str to float
-        `mean` and `sd` of the output over the factors' own distributions; `path_noise`, the share of the variance
-        across worlds that the finite number of paths accounts for; and what the method adds: `fit` of the
-        rank regression, or the PAWN distance `without` effect.
+        `mean` and `sd` of the output over the factors' own distributions, with `mean_se`, over points and paths;
+        `path_noise`, the share of the variance across worlds that the finite number of paths accounts for; and what
+        the method adds: `fit` of the rank regression, or the PAWN distance `without` effect.
     warnings : list of str
         What a reader should know before trusting the order.
     worlds, paths : int
@@ -144,11 +144,14 @@ class Sensitivity:
         return xr.Dataset(columns, coords, attrs)
 
     def _positions(self) -> np.ndarray:
-        """Where the points lie between the low and the high end of each knob: 0 to 1, shape (d, points)."""
+        """Where the values lie between those of the low and the high end, 0 to 1, shape (d, points).
+
+        Evenly spread where both ends have the same value, as those of a history of one number.
+        """
         assert self.legs is not None
-        first, last = self.legs.levels[:, :1], self.legs.levels[:, -1:]
-        found: np.ndarray = (self.legs.levels - first) / (last - first)
-        return found
+        rows = [factor.values(levels) for factor, levels in zip(self.factors, self.legs.levels, strict=True)]
+        even = np.linspace(0.0, 1.0, self.legs.levels.shape[1])
+        return np.array([(row - row[0]) / (row[-1] - row[0]) if row[-1] > row[0] else even for row in rows])
 
 
 def sensitivity(
@@ -217,13 +220,19 @@ def sensitivity(
     if samples is None:
         found = legs(function, factors, ONE_AT_A_TIME[method])
         index, main, facts = {"swing": found.swing}, "swing", {}
-        leaning = bent(found)
+        leaning, still = bent(found), not found.change.any()
     else:
         computed = indices.METHODS[method](function, len(factors), samples, seed)
         found, leaning = None, []
         index, main = dict(computed.index), computed.main
         facts = dict(computed.facts) | _spread(function, computed.outputs)
-    warnings = [*_words(factors, index[main], facts, samples, paths), *_remarks(scenario, factors, leaning, facts)]
+        still = not index[main].value.any()
+    words = ["No knob moves the output: it is the same in all worlds."] if still else []
+    warnings = [
+        *words,
+        *_words(factors, index[main], facts, samples, paths),
+        *_remarks(scenario, factors, leaning, facts),
+    ]
     return Sensitivity(
         scenario, method, output, factors, index, main, found, facts, warnings, worlds, paths, samples, seed
     )
@@ -293,16 +302,15 @@ def _spread(function: WorldOutput, outputs: np.ndarray) -> dict[str, float]:
     if not outputs.size:
         return noise
     mean, sd = float(outputs.mean()), float(outputs.std(ddof=1))
-    # of points that fill the cube evenly the mean is surer than this
-    return {"mean": mean, "mean_se": sd / outputs.size**0.5, "sd": sd} | noise
+    # of points that fill the cube evenly the mean is surer than sd / sqrt(n); all of them share their paths
+    error = float(np.hypot(sd / outputs.size**0.5, function.path_error))
+    return {"mean": mean, "mean_se": error, "sd": sd} | noise
 
 
 def _words(
     factors: Sequence[Factor], index: Index, facts: Mapping[str, float], samples: int | None, paths: int
 ) -> list[str]:
-    """Whether there is anything to rank, and whether its order is settled."""
-    if not index.value.any():
-        return ["No knob moves the output: it is the same in all worlds."]
+    """Whether the order is settled."""
     pairs = index.unsettled(TOP, facts.get("without", 0.0))
     if not pairs:
         return []
