@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from typer.testing import CliRunner
 
 import engine
 from engine import plots
-from engine.analysis.sensitivity import drivers, indices
+from engine.analysis import estimates
+from engine.analysis.sensitivity import drivers, indices, one_at_a_time
 from engine.analysis.sensitivity.addresses import path_draws
 from engine.analysis.sensitivity.factors import choose
 from engine.analysis.sensitivity.indices import Index
@@ -100,6 +102,8 @@ def test_morris_errors_are_those_of_its_effects() -> None:
     found = indices.morris(lambda u: (grid.append(u), function(u))[1], 2, 40, seed=3)
     effects = indices._effects((grid[0] - 0.05) / 0.9, function(grid[0]), 40)
     assert_exact(found.index["mu_star"].value, np.abs(effects).mean(axis=1))
+    assert_exact(found.index["mu_star"].covariance, np.cov(np.abs(effects)) / 40)
+    assert_exact(found.index["mu"].covariance, np.cov(effects) / 40)
     assert_exact(found.index["sigma"].value, effects.std(axis=1, ddof=1))
     for j, row in enumerate(effects):
         left_out = np.array([np.delete(row, k).std(ddof=1) for k in range(40)])
@@ -215,6 +219,35 @@ def test_an_output_that_rises_and_falls_is_pointed_out() -> None:
     assert any("highest or lowest within the range" in warning for warning in found.warnings)
 
 
+def legs_of(*changes: list[float], se: float = 0.1) -> one_at_a_time.Legs:
+    change = np.array(changes)
+    levels, error = np.broadcast_to(np.linspace(0.05, 0.95, change.shape[1]), change.shape), np.full(change.shape, se)
+    swing = Index(change[:, -1] - change[:, 0], np.diag(error[:, 0] ** 2))
+    return one_at_a_time.Legs(estimates.Figure(1.0, se), levels, 1.0 + change, error, change, error, swing)
+
+
+def test_a_knob_whose_middle_is_best_is_pointed_out() -> None:
+    """Both ends of the first lie below the base; those of the others to both sides of it, at it, or within errors."""
+    assert one_at_a_time.bent(legs_of([-5.0, -5.0], [-1.0, 1.0], [0.0, 3.0], [-0.1, -0.1])) == [0]
+    assert one_at_a_time.bent(legs_of([-5.0, 0.0, -5.0], [-1.0, 0.0, 1.0], [2.0, 0.0, 3.0])) == [0, 2]
+
+
+def test_one_path_has_no_error_and_no_fault() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = engine.sensitivity(scenario(*TWO), output="revenue", knobs=KNOBS, paths=1)
+    assert list(found.index["swing"].se) == [0.0, 0.0, 0.0]
+
+
+def test_a_spider_of_a_linear_model_is_straight_whatever_the_distribution() -> None:
+    text = scenario(stream("a", baseline={"pert": [80.0, 90.0, 180.0]}), stream("b", baseline={"samples": [5.0, 5.0]}))
+    found = engine.sensitivity(text, method="spider", output="revenue", paths=10).dataset
+    at, value = found["position"].values, found["output"].values
+    assert_exact(at[0], (value[0] - value[0, 0]) / np.ptp(value[0]))
+    assert np.abs(at[0] - np.linspace(0, 1, 7)).max() > 0.05  # the control: by levels the line would be bent
+    assert_exact(at[1], np.linspace(0, 1, 7))
+
+
 def test_sobol_of_the_kernel() -> None:
     found = engine.sensitivity(
         scenario(*TWO), method="sobol", output="revenue", knobs=[*KNOBS[:1], "streams.b.baseline=40:60", KNOBS[2]],
@@ -248,6 +281,16 @@ def test_path_noise_is_what_other_paths_would_change() -> None:
     # worlds' means have V(B) mean(N)^2
     noise = dict(path_draws(Run(central(text, 0), 50, 1, 1)))["demand"]
     assert found.facts["path_noise"] == pytest.approx(noise.var() / 50 / noise.mean() ** 2, rel=1e-4)
+
+
+def test_the_mean_over_all_knobs_has_the_error_of_its_paths_too() -> None:
+    text = scenario(plan(target=100.0), stream(baseline={"uniform": [99.0, 101.0]}), demand(volatility=0.3))
+    found = engine.sensitivity(text, method="rank", output="revenue", samples=200, paths=100)
+    # revenue is the baseline times the demand of the path: the knob moves it by 0.6 %, the paths by 8 %
+    noise = dict(path_draws(Run(central(text, 0), 100, 1, 1)))["demand"]
+    exact = math.hypot(100.0 * noise.std() / math.sqrt(100), found.facts["sd"] / math.sqrt(200))
+    assert found.facts["mean_se"] == pytest.approx(exact, rel=1e-3)
+    assert found.facts["mean_se"] > 15.0 * found.facts["sd"] / math.sqrt(200)
 
 
 def test_few_paths_are_said_to_be_few() -> None:
@@ -443,6 +486,7 @@ BAD = [
     (["--knob", "nothing.*"], "no knob has such a name"),
     (["--knob", "lines.*"], "no knob has such a name"),
     (["--knob", "streams.*"], "no match is uncertain or random, nor a number with a range"),
+    (["--range", "10%"], "range: no plain number is among the knobs"),
     (["--range", "0%"], "--range: '0%' is no share above 0; give one such as 10%"),
     (["--range", "0.1"], "--range: '0.1' is no share above 0"),
     (["--knob", "risks.a.probability=0%"], "'0%' is no range; give a share above 0, such as 10%, or LOW:HIGH"),
