@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from rich.console import Console
 from small import YEAR, demand, fund, launch, line, plan, risk, scenario, stream, table
 from tolerance import assert_exact, share_se, within
 from typer.testing import CliRunner
@@ -19,11 +21,13 @@ import engine
 from engine import plots
 from engine.analysis import estimates
 from engine.analysis.sensitivity import drivers, indices, one_at_a_time
-from engine.analysis.sensitivity.addresses import path_draws
+from engine.analysis.sensitivity.demand import mean_demand
 from engine.analysis.sensitivity.factors import choose
 from engine.analysis.sensitivity.indices import Index
 from engine.cli import app
 from engine.errors import SimulationError
+from engine.report.drivers import driver_parts
+from engine.report.figures import rule_of_three
 from engine.scenario.worlds import central
 from engine.simulation import Run, plan_run
 
@@ -279,7 +283,7 @@ def test_path_noise_is_what_other_paths_would_change() -> None:
     found = engine.sensitivity(text, method="rank", output="revenue", samples=60, paths=50)
     # revenue is the baseline B times the demand N of the path: the interaction B N has the variance V(B) V(N), the
     # worlds' means have V(B) mean(N)^2
-    noise = dict(path_draws(Run(central(text, 0), 50, 1, 1)))["demand"]
+    noise = mean_demand(Run(central(text, 0), 50, 1, 1))
     assert found.facts["path_noise"] == pytest.approx(noise.var() / 50 / noise.mean() ** 2, rel=1e-4)
 
 
@@ -287,7 +291,7 @@ def test_the_mean_over_all_knobs_has_the_error_of_its_paths_too() -> None:
     text = scenario(plan(target=100.0), stream(baseline={"uniform": [99.0, 101.0]}), demand(volatility=0.3))
     found = engine.sensitivity(text, method="rank", output="revenue", samples=200, paths=100)
     # revenue is the baseline times the demand of the path: the knob moves it by 0.6 %, the paths by 8 %
-    noise = dict(path_draws(Run(central(text, 0), 100, 1, 1)))["demand"]
+    noise = mean_demand(Run(central(text, 0), 100, 1, 1))
     exact = math.hypot(100.0 * noise.std() / math.sqrt(100), found.facts["sd"] / math.sqrt(200))
     assert found.facts["mean_se"] == pytest.approx(exact, rel=1e-3)
     assert found.facts["mean_se"] > 15.0 * found.facts["sd"] / math.sqrt(200)
@@ -361,6 +365,69 @@ def test_the_odds_of_a_majority() -> None:
     assert float(density["strikes"].sum()) * width == pytest.approx(1.0, abs=0.01)
 
 
+def test_a_risk_strikes_though_all_comes_back_and_by_the_same_flag_as_elsewhere() -> None:
+    """Nothing is left of a strike whose loss comes back within the year at no cost: it has struck all the same."""
+    back = risk("back", probability=0.5, window=[0, 0], severity=0.3, duration=1.0, deferred=1.0, release=1.0)
+    text = scenario(plan(target=0.97 * YEAR), back, third("a", 3))
+    found = engine.miss_drivers(text, paths=4_000)
+    assert within(found.risks["back"].strikes.value, 0.5, share_se(0.5, 4_000))
+    assert found.risks["back"].odds is not None and found.risks["back"].odds.lo < 1.0 < found.risks["back"].odds.hi
+    contingency = engine.contingency(
+        scenario(fund(amount=1.0), plan(target=0.97 * YEAR), back, third("a", 3)), paths=4_000
+    )
+    assert contingency.losses.by_risk["back"].strikes.value == found.risks["back"].strikes.value
+
+
+def test_what_is_drawn_for_a_risk_is_compared_where_it_strikes() -> None:
+    # six months of a loss of S / 2 of the year miss where S is above 0.15, a strike before July where it is not cut off
+    hit = risk("hit", probability=0.5, window=[0, 12], severity={"uniform": [0.0, 0.3]}, duration="rest")
+    found = engine.miss_drivers(scenario(plan(target=0.95 * YEAR), hit), paths=100_000)
+    severity, start = found.numbers["risks.hit.severity"], found.numbers["risks.hit.start"]
+    # missed where S (12 - start) / 12 > 0.05; with s = S / 0.3 and x the share of the year that is left: s x > 1/6
+    part = 1.0 - (1.0 + math.log(6.0)) / 6.0  # chance of a miss where it strikes
+    above = (0.5 * (1.0 - 1.0 / 36.0) - (1.0 - 1.0 / 6.0) / 6.0) / part  # mean of s, and of x, given a miss
+    below = (0.5 - part * above) / (1.0 - part)
+    for number, exact in ((severity, (0.3 * above, 0.3 * below)), (start, (12 * (1 - above), 12 * (1 - below)))):
+        for figure, value in zip((number.missed, number.attained), exact, strict=True):
+            assert within(figure.value, value, figure.se)
+    assert "risks.hit.duration" not in found.numbers
+    assert not within(severity.attained.value, 0.15, severity.attained.se)  # the control: the mean of all strikes
+
+
+def test_a_risk_that_says_nothing_is_hardly_ever_sure() -> None:
+    """Thirty idle risks: at 95 % one or two would differ surely in most studies, at three errors one in twelve does."""
+    idle = [risk(f"r{j}", probability=0.5, severity=0.1, duration=1.0, exposure={"*": 0.0}) for j in range(30)]
+    text = scenario(plan(target=YEAR), demand(volatility=0.1), *idle)
+    sure = [
+        sum(r.distance > 0 for r in engine.miss_drivers(text, paths=4_000, seed=s).risks.values()) for s in range(3)
+    ]
+    assert sum(sure) <= 2  # of 90: expected 0.24; two or fewer but for one seed in 500
+
+
+def test_a_chance_is_bounded_by_the_years_that_show_it() -> None:
+    rare = risk("rare", probability=0.01, window=[0, 0], severity=1.0, duration=12.0)
+    found = engine.miss_drivers(scenario(plan(target=0.9 * YEAR), third("a", 0), rare), paths=10_000)
+    strikes, spared = found.risks["rare"].years
+    assert strikes + spared == 10_000 and 50 < strikes < 200 and found.risks["rare"].miss_if.value == 1.0
+    console = Console(file=io.StringIO(), width=100)
+    console.print(*driver_parts(found))
+    shown = console.file.getvalue()
+    assert f"> {1 - rule_of_three(strikes)[0]:.2f}" in shown and "> 0.9997" not in shown
+
+
+def test_hardly_any_year_on_one_side_is_refused() -> None:
+    rare = risk("rare", probability=0.002, window=[0, 0], severity=1.0, duration=12.0)
+    with pytest.raises(SimulationError, match=r"all but \d+ of 2,000 paths attain the target: too few would miss"):
+        engine.miss_drivers(scenario(plan(target=0.9 * YEAR), rare), paths=2_000)
+
+
+def test_a_density_where_hardly_any_year_differs() -> None:
+    rare = risk("rare", probability=0.0003, window=[0, 0], severity=1.0, duration=12.0)
+    density = engine.miss_drivers(scenario(plan(target=0.9 * YEAR), rare), paths=200_000).density("rare")
+    width = float(np.diff(density["attainment"])[0])
+    assert float(density["strikes"].sum()) * width == pytest.approx(1.0)
+
+
 def test_odds_have_an_answer_where_a_cell_is_empty() -> None:
     missed = np.zeros((1, 100), bool)
     missed[0, :10] = True
@@ -392,7 +459,7 @@ def test_uncertain_knobs_are_drivers_too() -> None:
     assert level.kind == "world" and level.difference.value < 0 and found.telling is None
 
 
-def test_draws_are_found_again_at_their_addresses() -> None:
+def test_what_is_drawn_on_a_path_is_compared_as_the_year_has_it() -> None:
     text = scenario(
         stream("shop"), stream("kiosk", baseline=100.0), launch(peak=10.0, start=2.0, slip={"uniform": [0.0, 3.0]}),
         line("ads", amount=60.0, response={"kind": "exponential", "ceiling": 0.1, "scale": 5.0}, reach={"shop": 1.0},
@@ -406,7 +473,7 @@ def test_draws_are_found_again_at_their_addresses() -> None:
         }),
     )  # fmt: skip
     result = engine.simulate(text, paths=6_000, worlds=1)
-    draws = dict(path_draws(plan_run(text, 6_000, 1, 1, "random")))
+    draws = drivers._simulate(plan_run(text, 6_000, 1, 1, "random"), drivers._rows(text), None).numbers
     revenue = {name: result["revenue_by_stream"].sel(stream=name).values for name in ("shop", "kiosk", "novelty")}
     lift = 0.1 * (1.0 - math.exp(-1.0))
     # the kernel's normal quantiles are right to 5e-7 in p
@@ -419,8 +486,7 @@ def test_draws_are_found_again_at_their_addresses() -> None:
 def test_demand_is_found_again_at_its_addresses() -> None:
     text = scenario(demand(volatility=0.1, persistence=0.6))
     result = engine.simulate(text, paths=5_000, worlds=1, seed=7)
-    draws = dict(path_draws(plan_run(text, 5_000, 1, 7, "random")))
-    assert_exact(draws["demand"], result["revenue"].values / YEAR, rtol=1e-6)
+    assert_exact(mean_demand(plan_run(text, 5_000, 1, 7, "random")), result["revenue"].values / YEAR, rtol=1e-6)
 
 
 # -------------------------------------------------------------------------------------------- command, charts, faults

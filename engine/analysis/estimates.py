@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+CLEAR = 3.0  # standard errors from which on one of many comparisons counts: chance shows as much once in 370
 MET = 1.0 - 1e-9  # of a target, reached: bounds hold to 1e-9 relative
 
 

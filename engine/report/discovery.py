@@ -10,6 +10,7 @@ from rich.text import Text
 from engine.analysis.discovery.reverse import FEWEST
 from engine.analysis.discovery.words import joined
 from engine.analysis.discovery.years import SIGNS
+from engine.analysis.estimates import CLEAR
 from engine.report.figures import PM, probability, with_error
 from engine.report.summary import make_table
 
@@ -27,7 +28,6 @@ TO = "\N{EN DASH}"
 SHOWN = 8  # risks and drivers of the reverse stress test
 NAMED = 3  # drivers that are named in words
 _FLATTERED = 2.0  # standard errors from which on it is said that the search saw other figures
-_DIFFERS = 3.0  # standard errors from which on a driver counts as different: some hundred are looked at
 
 
 def sentences(found: Discovery) -> list[str]:
@@ -226,7 +226,7 @@ def _reverse_parts(found: Reverse) -> list[RenderableType]:
 
 def _clear_shifts(found: Reverse) -> list[tuple[Factor, Shift]]:
     """Drivers that differ by more than chance."""
-    return [(f, s) for f, s in found.shifts.items() if abs(s.spreads.value) > _DIFFERS * s.spreads.se]
+    return [(f, s) for f, s in found.shifts.items() if abs(s.spreads.value) > CLEAR * s.spreads.se]
 
 
 def _strikes(found: Reverse) -> Table:

@@ -8,7 +8,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from engine.analysis.sensitivity.indices import Z
 from engine.report.figures import MISSING, PM, Unit, money_unit, probability, with_error, wrapped
 from engine.report.summary import attain_text, make_table
 
@@ -41,8 +40,9 @@ def driver_parts(found: MissDrivers) -> list[RenderableType]:
         Text(f"{f'{hidden} more are surely different; ' if hidden else ''}{noise} cannot be told from chance.")
     )
     note = (
-        f"Strikes: the risk leaves a trace in the year. Difference: missed less attained, in standard deviations. {PM} "
-        "is one standard error, over paths and worlds. Years are compared here, causes are not told apart."
+        "Strikes: the risk is active in some month of the year; what is drawn for it is compared where it strikes. "
+        "Difference: missed less attained, in standard deviations; surely: by three errors, since many are compared. "
+        f"{PM} is one standard error, over paths and worlds. Years are compared here, causes are not told apart."
     )
     return [*parts, _padded(Text(note, style="dim"))]
 
@@ -56,10 +56,8 @@ def _risks(found: MissDrivers) -> Table:
     table = make_table("Risk", "P(strikes)", "P(miss) if it does", "if not", "Odds ratio, 95 %")
     paths = found.run.n_paths
     for name, risk in found.risks.items():
-        table.add_row(
-            name, _chance(risk.strikes, paths), _chance(risk.miss_if, paths), _chance(risk.miss_if_not, paths),
-            _odds(risk.odds),
-        )  # fmt: skip
+        chances = [_chance(risk.strikes, paths), *map(_chance, (risk.miss_if, risk.miss_if_not), risk.years)]
+        table.add_row(name, *chances, _odds(risk.odds))
     return table
 
 
@@ -75,7 +73,7 @@ def _numbers(found: MissDrivers, unit: Unit) -> Table:
     """Each number that surely differs: its mean in both kinds of years."""
     table = make_table("Number", "Once a", "Missed", "Attained", "Difference, sd")
     for name, number in list(found.numbers.items())[:MOST]:
-        if abs(number.difference.value) <= Z * number.difference.se:
+        if number.distance <= 0.0:
             break
         means = [_mean(number, figure, unit) for figure in (number.missed, number.attained)]
         difference = with_error(number.difference.value, number.difference.se, most=2)

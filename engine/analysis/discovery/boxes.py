@@ -13,7 +13,6 @@ from engine.analysis.discovery import prim
 from engine.analysis.discovery.years import OF_RISKS, Factor, Kind, Years
 
 OFFERED = 30  # factors that one search looks at: those that differ most between years that miss and years that do not
-CLEAR = 3.0  # standard errors by which a restriction has to raise the density: a false one in 740
 WORTH = 0.1  # part by which a restriction has to lower the share of years in the box that do not miss
 _STEPS = 20.0  # a limit is rounded to a step of at most the factor's usual spread over this
 
@@ -79,7 +78,7 @@ class Cases:
         if narrow is None or wide is None:
             return False
         gain = narrow.minus(wide)
-        return gain.value > CLEAR * gain.se and gain.value > 0
+        return gain.value > estimates.CLEAR * gain.se and gain.value > 0
 
     def says_something(self, box: np.ndarray, wider: np.ndarray) -> bool:
         """Whether what makes a box of a wider one raises the density clearly, and takes enough other years out."""

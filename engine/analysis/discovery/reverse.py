@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from engine.analysis import estimates
-from engine.analysis.discovery.boxes import CLEAR
 from engine.analysis.discovery.years import OF_RISKS, Factor, Kind, Years
-from engine.analysis.estimates import Figure
+from engine.analysis.estimates import CLEAR, Figure
 
 WIDTHS = (0.01, 0.02, 0.03)  # of the target: how far from the miss asked for a year may lie, the first that suffices
 ENOUGH = 1000  # years that make a width suffice

@@ -10,8 +10,8 @@ import numpy as np
 
 from engine import simulation
 from engine.analysis import estimates
-from engine.analysis.estimates import Chance, Figure
-from engine.analysis.sensitivity.addresses import path_draws
+from engine.analysis.estimates import CLEAR, Chance, Figure
+from engine.analysis.sensitivity.demand import mean_demand
 from engine.analysis.sensitivity.indices import LEVEL, Z
 from engine.analysis.sensitivity.outputs import Progress
 from engine.errors import SimulationError
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 PATH, WORLD = "path", "world"  # drawn on every path, or once a world
 PATHS = 400_000
-TRACE = 1e-9  # of the target: a risk that moves or costs less has left no trace
+DETAIL = ("risks", "drivers")
+FEWEST = 20  # years that miss, and years that attain, below which they are not compared
 BINS = 80  # of the densities
+_CHUNK = 32_768  # paths at a time: the kernel's outputs are some 1.3 KB a path, of which a part is kept
 
 
 class Ratio(NamedTuple):
@@ -47,31 +49,38 @@ class RiskDriver:
     Attributes
     ----------
     strikes : Figure
-        Chance that it leaves a trace in a year: revenue lost, or won, or money spent on its response.
+        Chance that an occurrence is active in some month of a year.
     miss_if, miss_if_not : Figure or None
         Chance of a miss where it does and where it does not; None where there is no such year.
     odds : Ratio or None
         Odds of a miss where it strikes over those where it does not; None where one of the two never happens.
+    years : tuple of int
+        Paths on which it strikes, and on which it does not.
     """
 
     strikes: Figure
     miss_if: Figure | None
     miss_if_not: Figure | None
     odds: Ratio | None
+    years: tuple[int, int]
 
     @property
     def distance(self) -> float:
-        """How far the odds ratio is surely from 1, on a log scale; below 0 where it may be 1."""
-        return -np.inf if self.odds is None else float(max(np.log(self.odds.lo), -np.log(self.odds.hi)))
+        """How far the odds ratio is surely from 1, on a log scale; below 0 where it may be 1, being one of many."""
+        if self.odds is None:
+            return -np.inf
+        value, low, high = np.log(self.odds)
+        return float(abs(value) - CLEAR * (high - low) / (2.0 * Z))
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
-        return {name: None if v is None else v.to_json() for name, v in vars(self).items()}
+        found = {name: getattr(self, name) for name in ("strikes", "miss_if", "miss_if_not", "odds")}
+        return {name: None if v is None else v.to_json() for name, v in found.items()} | {"years": self.years}
 
 
 @dataclass(frozen=True)
 class NumberDriver:
-    """One number in years that miss and years that attain.
+    """One number in years that miss and years that attain; of what is drawn for a risk, in those in which it strikes.
 
     Attributes
     ----------
@@ -81,7 +90,7 @@ class NumberDriver:
     missed, attained : Figure
         Mean.
     difference : Figure
-        Missed less attained, in standard deviations over all years.
+        Missed less attained, in standard deviations over all these years.
     """
 
     kind: str
@@ -92,8 +101,8 @@ class NumberDriver:
 
     @property
     def distance(self) -> float:
-        """How far the difference is surely from 0; below 0 where it may be 0."""
-        return abs(self.difference.value) - Z * self.difference.se
+        """How far the difference is surely from 0; below 0 where it may be 0, being one of many."""
+        return abs(self.difference.value) - CLEAR * self.difference.se
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
@@ -159,6 +168,8 @@ class MissDrivers:
                 f"risk: {risk} strikes in {'every' if struck.all() else 'no'} year: nothing to compare"
             )
         low, high = np.quantile(self.attainment, [0.0005, 0.9995])
+        if low == high:  # hardly any year differs from all others
+            low, high = self.attainment.min(), self.attainment.max()
         edges = np.linspace(float(low), float(high), BINS + 1)
         width, columns = edges[1] - edges[0], {}
         for name, chosen in (("strikes", struck), ("spared", ~struck)):
@@ -174,15 +185,6 @@ class MissDrivers:
                 "miss_if_not": found.miss_if_not.value, "miss_if_not_se": found.miss_if_not.se,
             },
         )  # fmt: skip
-
-
-def conditional(values: np.ndarray, chosen: np.ndarray) -> Figure | None:
-    """Mean over the chosen paths with its error by the delta method, clustered by world; None where there are none."""
-    share = chosen.mean()
-    if share == 0.0:
-        return None
-    ratio = float((values * chosen).mean() / share)
-    return Figure(ratio, estimates.mean(chosen * (values - ratio)).se / float(share))
 
 
 def odds_ratio(missed: np.ndarray, struck: np.ndarray) -> Ratio | None:
@@ -207,15 +209,20 @@ def odds_ratio(missed: np.ndarray, struck: np.ndarray) -> Ratio | None:
     return Ratio(*(float(np.exp(middle + z * error)) for z in (0.0, -Z, Z)))
 
 
-def _difference(values: np.ndarray, missed: np.ndarray) -> tuple[Figure, Figure, Figure] | None:
-    """Means of misses and of attained years, and their difference in standard deviations; None for a constant."""
-    sd = float(values.std())
-    if sd <= 1e-12 * float(np.abs(values).max()):
+def _difference(values: np.ndarray, missed: np.ndarray, among: np.ndarray) -> tuple[Figure, Figure, Figure] | None:
+    """Means of misses and of attained years among some years, and their difference in standard deviations.
+
+    None for a constant, or where there are no such years of both kinds.
+    """
+    kinds = (missed & among, ~missed & among)
+    first, second = (estimates.ratio_scores(np.where(kind, values, 0.0), kind) for kind in kinds)
+    if first is None or second is None:
         return None
-    first, second = conditional(values, missed), conditional(values, ~missed)
-    assert first is not None and second is not None
-    influence = missed * (values - first.value) / missed.mean() - ~missed * (values - second.value) / (~missed).mean()
-    return first, second, Figure((first.value - second.value) / sd, estimates.mean(influence).se / sd)
+    sd = float(values[among].std())
+    if sd <= 1e-12 * float(np.abs(values[among]).max()):
+        return None
+    apart = first.minus(second)
+    return first.figure, second.figure, Figure(apart.value / sd, apart.se / sd)
 
 
 def miss_drivers(
@@ -245,27 +252,36 @@ def miss_drivers(
     Raises
     ------
     SimulationError
-        If a size makes no sense or does not fit, or all years miss, or all attain.
+        If a size makes no sense or does not fit, or hardly any year misses, or hardly any attains.
     """
     simulation.check(paths, worlds, seed, "random", threads)
     simulation.set_threads(threads)
     run = simulation.plan_run(scenario, paths, worlds, seed, "random")
-    rows = 1 + 2 * len(scenario.risks) + len(scenario.streams)
-    chunk = simulation.CHUNK_PATHS * simulation.bytes_per_path(scenario)
-    simulation.require_memory(8 * (rows + 8) * run.n_paths + chunk, f"{run.n_paths:,} paths", "ask for fewer --paths")
+    rows = _rows(scenario)
+    chunk = _CHUNK * simulation.bytes_per_path(scenario, DETAIL)
+    needed = 8 * (len(rows) + len(scenario.risks) + 10) * run.n_paths + chunk
+    simulation.require_memory(needed, f"{run.n_paths:,} paths", "ask for fewer --paths")
     simulation.compile_kernels(run, announce)
-    kept = _simulate(run, progress)
+    kept = _simulate(run, rows, progress)
     missed = ~kept.attained
-    if missed.all() or not missed.any():
-        every, other = ("miss", "attain") if missed.all() else ("attain", "miss")
-        raise SimulationError(
-            f"all {run.n_paths:,} paths {every} the target: there is none that would {other}, to compare them with; "
-            "ask for more paths, or another target (--set plan.target=...)"
-        )
+    _require_both(missed)
     return MissDrivers(
         scenario, run, estimates.chance(missed), _risks(kept, missed), _numbers(run, kept, missed), kept.attainment,
         kept.struck,
     )  # fmt: skip
+
+
+def _require_both(missed: np.ndarray) -> None:
+    """Refuse to compare with hardly any year."""
+    misses, total = int(np.count_nonzero(missed)), missed.size
+    fewer, verb, other = min((misses, "miss", "attain"), (total - misses, "attain", "miss"))
+    if fewer >= FEWEST:
+        return
+    found = f"all {total:,} paths {other}" if fewer == 0 else f"all but {fewer} of {total:,} paths {other}"
+    raise SimulationError(
+        f"{found} the target: too few would {verb}, to compare them with; at least {FEWEST} are needed; "
+        "ask for more paths, or another target (--set plan.target=...)"
+    )
 
 
 class _Kept(NamedTuple):
@@ -273,33 +289,45 @@ class _Kept(NamedTuple):
 
     attained: np.ndarray
     attainment: np.ndarray
-    loss: dict[str, np.ndarray]
     struck: dict[str, np.ndarray]
-    customers: dict[str, np.ndarray]
+    numbers: dict[str, np.ndarray]
 
 
-def _simulate(run: Run, progress: Progress | None) -> _Kept:
+def _rows(scenario: Scenario) -> dict[str, int]:
+    """Rows of the results that are compared: losses, customers, and all that is drawn on a path but the demand."""
+    value, _ = arrays.result_rows(scenario, DETAIL)
+    streams, random = scenario.streams.items(), {knob.name for knob in knobs.random(scenario)}
+    clients = [name for name, stream in streams if stream.customers is not None]
+    launches = [name for name, stream in streams if stream.launch is not None]
+    rows = {f"risks.{name}.loss": value.loss + r for r, name in enumerate(scenario.risks)}
+    rows |= {f"streams.{name}.customers": value.customers + c for c, name in enumerate(clients)}
+    rows |= {f"risks.{name}.start": value.drawn_start + r for r, name in enumerate(scenario.risks)}
+    drawn = {f"risks.{name}.severity": value.drawn_severity + r for r, name in enumerate(scenario.risks)}
+    drawn |= {f"risks.{name}.duration": value.drawn_duration + r for r, name in enumerate(scenario.risks)}
+    drawn |= {f"lines.{name}.effectiveness": value.drawn_effect + b for b, name in enumerate(scenario.lines)}
+    drawn |= {f"streams.{name}.launch.slip": value.drawn_slip + s for s, name in enumerate(launches)}
+    idle = {f"lines.{name}.effectiveness" for name, line in scenario.lines.items() if line.response is None}
+    return rows | {name: row for name, row in drawn.items() if name in random - idle}
+
+
+def _simulate(run: Run, rows: dict[str, int], progress: Progress | None) -> _Kept:
     scenario, shape = run.scenario, (len(run.worlds), run.paths_per_world)
-    value, flag = arrays.result_rows(scenario)
-    clients = [name for name, stream in scenario.streams.items() if stream.customers is not None]
+    value, flag = arrays.result_rows(scenario, DETAIL)
     target = run.worlds.read("plan.target")[:, None]
     kept = _Kept(
-        np.empty(shape, bool), np.empty(shape), {name: np.empty(shape) for name in scenario.risks},
-        {name: np.empty(shape, bool) for name in scenario.risks}, {name: np.empty(shape) for name in clients},
+        np.empty(shape, bool), np.empty(shape), {name: np.empty(shape, bool) for name in scenario.risks},
+        {name: np.empty(shape) for name in rows},
     )  # fmt: skip
-    for chunk, out in simulation.outputs(run, progress=progress):
+    for chunk, out in simulation.outputs(run, DETAIL, progress, size=_CHUNK):
         cells = slice(chunk.start, chunk.stop)
         place = (cells, slice(chunk.path, chunk.path + chunk.n_paths))
         fold = (chunk.stop - chunk.start, chunk.n_paths)
         kept.attained[place] = out.flags[flag.target_met].reshape(fold) != 0
         kept.attainment[place] = out.values[value.revenue].reshape(fold) / target[cells]
-        for r, name in enumerate(scenario.risks):
-            loss = out.values[value.loss + r].reshape(fold)
-            cost = out.values[value.response_cost + r].reshape(fold)
-            kept.loss[name][place] = loss
-            kept.struck[name][place] = np.maximum(np.abs(loss), cost) > TRACE * target[cells]
-        for c, name in enumerate(clients):
-            kept.customers[name][place] = out.values[value.customers + c].reshape(fold)
+        for r, struck in enumerate(kept.struck.values()):
+            struck[place] = out.flags[flag.struck + r].reshape(fold) != 0
+        for name, row in rows.items():
+            kept.numbers[name][place] = out.values[row].reshape(fold)
     return kept
 
 
@@ -308,9 +336,10 @@ def _risks(kept: _Kept, missed: np.ndarray) -> dict[str, RiskDriver]:
     for name, struck in kept.struck.items():
         found[name] = RiskDriver(
             estimates.mean(struck),
-            conditional(missed, struck),
-            conditional(missed, ~struck),
+            estimates.ratio(missed & struck, struck),
+            estimates.ratio(missed & ~struck, ~struck),
             odds_ratio(missed, struck),
+            (int(np.count_nonzero(struck)), int(np.count_nonzero(~struck))),
         )
     return dict(sorted(found.items(), key=lambda item: -item[1].distance))
 
@@ -318,7 +347,7 @@ def _risks(kept: _Kept, missed: np.ndarray) -> dict[str, RiskDriver]:
 def _numbers(run: Run, kept: _Kept, missed: np.ndarray) -> dict[str, NumberDriver]:
     found = {}
     for name, kind, unit, values in _columns(run, kept):
-        figures = _difference(values, missed)
+        figures = _difference(values, missed, _among(name, kept))
         if figures is not None:
             found[name] = NumberDriver(kind, unit, *figures)
     return dict(sorted(found.items(), key=lambda item: -item[1].distance))
@@ -327,12 +356,20 @@ def _numbers(run: Run, kept: _Kept, missed: np.ndarray) -> dict[str, NumberDrive
 def _columns(run: Run, kept: _Kept) -> Iterator[tuple[str, str, str, np.ndarray]]:
     """Name, kind, unit and values of losses, customers, what was drawn on paths, and the uncertain knobs."""
     index = knobs.index(run.scenario)
-    for name, loss in kept.loss.items():
-        yield f"risks.{name}.loss", PATH, run.scenario.plan.currency, loss
-    for name, customers in kept.customers.items():
-        yield f"streams.{name}.customers", PATH, "count", customers
-    for name, values in path_draws(run):
-        yield name, PATH, index[name].unit if name in index else "1", values
+    units = {"loss": run.scenario.plan.currency, "customers": "count", "start": "months"}
+    for name, values in kept.numbers.items():
+        yield name, PATH, index[name].unit if name in index else units[name.rpartition(".")[2]], values
+    demand = mean_demand(run)
+    if demand is not None:
+        yield "demand", PATH, "1", demand
     for name in knobs.uncertain(run.scenario):
         values = np.broadcast_to(run.worlds.values[name][:, None], kept.attained.shape)
         yield name, WORLD, index[name].unit, values
+
+
+def _among(name: str, kept: _Kept) -> np.ndarray:
+    """Years that count for a number: of what is drawn for a risk those in which it strikes, else all."""
+    head, _, rest = name.partition(".")
+    risk, _, part = rest.partition(".")
+    drawn = head == "risks" and name in kept.numbers and part != "loss"
+    return kept.struck[risk] if drawn else np.ones(kept.attained.shape, bool)
