@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 from rich.console import Console
 from small import YEAR, demand, fund, launch, line, plan, risk, scenario, stream, table
@@ -544,6 +545,30 @@ def test_charts_show_every_knob_that_can_be_told(chart: str) -> None:
     legend = ax.get_legend()
     shown = {text.get_text() for text in (*ax.get_yticklabels(), *(legend.get_texts() if legend else ()))}
     assert all(any(name in text for text in shown) for name in ("streams.a.baseline", "streams.b.baseline"))
+
+
+def test_charts_say_in_figures_what_one_long_bar_dwarfs() -> None:
+    parts = [stream("a", baseline={"uniform": [800.0, 1200.0]}), stream("b", baseline={"uniform": [49.0, 51.0]})]
+    found = engine.sensitivity(scenario(*parts), output="revenue", paths=50)
+    shown = [text.get_text() for text in plots.tornado(found.dataset).texts]
+    assert {"+360.00", "+1.80"} <= set(shown) and any("high less low" in text for text in shown)
+    legend = [text.get_text() for text in plots.spider(found_spider(parts)).get_legend().get_texts()]
+    assert legend[1].startswith("streams.b.baseline, ") and legend[1].endswith(": +1.80 CNY")
+    sobol = engine.sensitivity(scenario(*parts), method="sobol", output="revenue", samples=64, paths=5)
+    ax = plots.indices(sobol.dataset)
+    assert any(text.get_text() == "total order" for text in ax.texts)
+
+
+def found_spider(parts: list[str]) -> xr.Dataset:
+    return engine.sensitivity(scenario(*parts), method="spider", output="revenue", paths=50).dataset
+
+
+def test_a_knob_that_would_read_nothing_has_no_bar() -> None:
+    parts = [stream("a", baseline={"uniform": [800.0, 1200.0]})]
+    parts += [stream(f"s{j}", baseline={"uniform": [0.99, 1.01]}) for j in range(6)]
+    found = engine.sensitivity(scenario(*parts), method="sobol", output="revenue", samples=64, paths=5)
+    assert found.told.all() and found.worth.sum() == 1  # shares of variance of 1e-10
+    assert len(plots.indices(found.dataset).get_yticks()) == 3  # a few in any case
 
 
 BAD = [

@@ -7,7 +7,17 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from engine.names import SENSITIVITY_LABELS
-from engine.plots.outcome import left_out, put_units, subtitle, unit_of, worth_showing
+from engine.plots.outcome import (
+    change_text,
+    change_unit,
+    figure_text,
+    left_out,
+    put_units,
+    subtitle,
+    unit_of,
+    worth_showing,
+    write_beside,
+)
 from engine.plots.style import BLUE, GREY, ORANGE, VERMILION, new_axes, styled
 
 SHOWN = 12  # knobs
@@ -33,8 +43,9 @@ def indices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     dataset : xarray.Dataset
-        The indices of the method, such as ``total`` and ``first``, with their ``_lo`` and ``_hi``, and ``told`` (knob),
-        knobs in order; attrs ``method``, ``output``, ``currency``, ``target``, ``worlds``, ``paths`` and ``without``.
+        The indices of the method, such as ``total`` and ``first``, with their ``_se``, ``_lo`` and ``_hi``, and
+        ``worth`` (knob), knobs in order; attrs ``method``, ``output``, ``currency``, ``target``, ``worlds``, ``paths``
+        and ``without``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -68,9 +79,20 @@ def indices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.set_ylim(rows.size + 0.5, -0.6)  # room for the legend below
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
+        _write_figures(ax, chosen, *series[0])
         _label(ax, dataset, chosen, method)
         ax.legend(loc="lower right", ncols=2, frameon=True, framealpha=1.0, edgecolor="none")
     return ax
+
+
+def _write_figures(ax: Axes, chosen: xr.Dataset, name: str, label: str) -> None:
+    """The index by which knobs are ranked, in figures."""
+    pairs = list(zip(chosen[name].values.tolist(), chosen[f"{name}_se"].values.tolist(), strict=True))
+    head = label.partition(":")[0]
+    if chosen.attrs["method"] == "morris":
+        write_beside(ax, f"{head},\n{change_unit(chosen)}", [change_text(chosen, *pair, sign="") for pair in pairs])
+    else:
+        write_beside(ax, head, [figure_text(*pair, 3) for pair in pairs])
 
 
 def _label(ax: Axes, dataset: xr.Dataset, chosen: xr.Dataset, method: str) -> None:

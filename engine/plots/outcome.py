@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -11,11 +13,13 @@ from engine.names import SENSITIVITY_LABELS
 from engine.plots.style import GREY, in_unit, money_unit, number, unit_name
 
 FEWEST = 3  # knobs of a chart
+PM = "\N{PLUS-MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
 
 
 def worth_showing(dataset: xr.Dataset, most: int) -> xr.Dataset:
-    """The knobs that can be told from one without effect, in order: at most so many, but a few in any case."""
-    return dataset.isel(knob=slice(min(most, max(FEWEST, int(dataset["told"].values.sum())))))
+    """The knobs worth a row, in order: at most so many, but a few in any case."""
+    return dataset.isel(knob=slice(min(most, max(FEWEST, int(dataset["worth"].values.sum())))))
 
 
 def left_out(dataset: xr.Dataset, shown: xr.Dataset) -> str:
@@ -77,6 +81,51 @@ def put_units(ax: Axes, which: str, dataset: xr.Dataset) -> None:
         axis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     else:
         in_unit(ax, which, scale_of(dataset))
+
+
+def change_text(dataset: xr.Dataset, value: float, error: float, sign: str = "+") -> str:
+    """A change of the output with its standard error: P(attain) in points, money in the plan's unit.
+
+    Examples
+    --------
+    >>> study = xr.Dataset(attrs={"output": "p_attain"})
+    >>> change_text(study, 0.4581, 0.0071), change_text(study, -0.0018, 0.00051)
+    ('+45.8 ± 0.8', '−0.18 ± 0.06')
+    """
+    scale = 0.01 if dataset.attrs["output"] == "p_attain" else scale_of(dataset)
+    return figure_text(value / scale, error / scale, 2, sign)
+
+
+def figure_text(value: float, error: float, most: int, sign: str = "") -> str:
+    """A figure with its standard error, rounded up, to one digit of it but at most so many decimals.
+
+    Examples
+    --------
+    >>> figure_text(0.9931, 0.0521, 3), figure_text(0.0, 0.0, 3), figure_text(-12.3, 25.0, 2)
+    ('0.99 ± 0.06', '0.000', '−12 ± 25')
+    """
+    digits = most if error <= 0.0 else min(most, max(0, -math.floor(math.log10(error))))
+    step = 10.0**-digits
+    words = f" {PM} {math.ceil(error / step - 1e-9) * step:,.{digits}f}" if error > 0.0 else ""
+    return f"{value:{sign if value else ''},.{digits}f}{words}".replace("-", MINUS)
+
+
+def change_unit(dataset: xr.Dataset) -> str:
+    """Unit of changes of the output."""
+    return unit_of(dataset) or "points"
+
+
+def write_beside(ax: Axes, head: str, texts: list[str]) -> None:
+    """A column of figures to the right of the axes, a row each: bars that one long bar dwarfs can still be read."""
+    for row, text in enumerate(texts):
+        ax.annotate(
+            text, (1.0, row), (8, 0), xycoords=("axes fraction", "data"), textcoords="offset points", va="center",
+            fontsize=9,
+        )  # fmt: skip
+    ax.annotate(
+        head, (1.0, 1.0), (8, 2), xycoords="axes fraction", textcoords="offset points", va="bottom", fontsize=9,
+        color=GREY,
+    )  # fmt: skip
 
 
 def subtitle(ax: Axes, *lines: str) -> None:

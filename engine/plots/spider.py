@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 
 from engine.plots.outcome import (
     base_text,
+    change_text,
+    change_unit,
     clipped,
     knob_value,
     left_out,
@@ -29,8 +31,8 @@ def spider(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     ----------
     dataset : xarray.Dataset
         ``change``, ``change_se``, ``position`` (knob, point), the position from 0 at the low end to 1 at the high end,
-        ``low``, ``high``, ``told``, ``unit`` (knob), knobs in
-        order; attrs ``output``, ``base``, ``base_se``, ``currency``, ``target``.
+        ``swing``, ``swing_se``, ``low``, ``high``, ``worth``, ``unit`` (knob), knobs in order; attrs ``output``,
+        ``base``, ``base_se``, ``currency``, ``target``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -47,7 +49,9 @@ def spider(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
             value, error = base + chosen["change"].values[j], 1.96 * chosen["change_se"].values[j]
             ends = " to ".join(knob_value(chosen, j, end) for end in ("low", "high"))
             ax.fill_between(at, *clipped(dataset, value, error), color=COLOURS[j], alpha=0.12, lw=0)
-            ax.plot(at, value, color=COLOURS[j], marker=MARKS[j], ms=4.5, lw=1.8, label=f"{name}, {ends}")
+            swing = change_text(chosen, float(chosen["swing"][j]), float(chosen["swing_se"][j]))
+            label = f"{name}, {ends}: {swing} {change_unit(chosen)}"
+            ax.plot(at, value, color=COLOURS[j], marker=MARKS[j], ms=4.5, lw=1.8, label=label)
         ax.axhline(base, color=GREY, lw=1, ls=(0, (5, 2)))
         ax.set_xlim(-0.02, 1.02)
         ax.set_xticks(np.linspace(0, 1, 5), ["low", "", "middle", "", "high"])

@@ -8,6 +8,8 @@ from matplotlib.axes import Axes
 
 from engine.plots.outcome import (
     base_text,
+    change_text,
+    change_unit,
     clipped,
     knob_value,
     left_out,
@@ -15,6 +17,7 @@ from engine.plots.outcome import (
     put_units,
     subtitle,
     worth_showing,
+    write_beside,
 )
 from engine.plots.style import BLUE, GREY, ORANGE, new_axes, styled
 
@@ -27,9 +30,8 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     dataset : xarray.Dataset
-        ``change``, ``change_se`` (knob, point) against the base, ``low``, ``high``, ``told``, ``unit`` (knob), knobs in
-        order; attrs
-        ``output``, ``base``, ``base_se``, ``currency``, ``target``.
+        ``change``, ``change_se`` (knob, point) against the base, ``swing``, ``swing_se``, ``low``, ``high``, ``worth``,
+        ``unit`` (knob), knobs in order; attrs ``output``, ``base``, ``base_se``, ``currency``, ``target``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -62,6 +64,10 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
         _write_values(ax, chosen, ends, np.minimum(low.min(axis=1), base), np.maximum(high.max(axis=1), base))
+        swings = zip(chosen["swing"].values, chosen["swing_se"].values, strict=True)
+        write_beside(
+            ax, f"high less low,\n{change_unit(dataset)}", [change_text(dataset, float(v), float(e)) for v, e in swings]
+        )
         put_units(ax, "x", dataset)
         ax.set_xlabel(output_label(dataset))
         ax.set_title("Which numbers move the outcome most", pad=40)

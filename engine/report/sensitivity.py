@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 NAME = 30  # columns of a name
 LEAST, MOST = 5, 20  # rows of a table: what can be told from nothing, but not fewer and not more than these
-VISIBLE = 0.0005  # of an index without a unit: less would read 0.000
 _MEANING = {
     "tornado": "Each knob goes to its low and its high end, all others central.",
     "spider": "Each knob goes from its low to its high end, all others central.",
@@ -132,15 +131,7 @@ def _named(found: Sensitivity, scale: _Scale) -> str:
 
 def _shown(found: Sensitivity) -> list[int]:
     """Factors worth a row: those that can be told from nothing, at least a few and at most a page."""
-    worth = found.told
-    if not _in_units(found):
-        worth = worth & (np.abs(found.index[found.main].value) >= VISIBLE)
-    return found.order[: max(LEAST, min(MOST, int(worth.sum())))]
-
-
-def _in_units(found: Sensitivity) -> bool:
-    """Whether the main index is a change of the output."""
-    return found.main in ("swing", "mu_star")
+    return found.order[: max(LEAST, min(MOST, int(found.worth.sum())))]
 
 
 def _rest(found: Sensitivity, scale: _Scale) -> str:
@@ -150,7 +141,7 @@ def _rest(found: Sensitivity, scale: _Scale) -> str:
     if not left.size:
         return ""
     most = float(np.abs(index.value[left]).max())
-    size = f"{scale.change(most, 0.0)} {scale.unit}" if _in_units(found) else f"{most:.3f}"
+    size = f"{scale.change(most, 0.0)} {scale.unit}" if found.in_units else f"{most:.3f}"
     each = f"each at most {size}" if any(digit in size for digit in "123456789") else "next to nothing each"
     return f"{left.size} more knob{'s' if left.size > 1 else ''}, {each}."
 

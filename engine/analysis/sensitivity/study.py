@@ -27,6 +27,7 @@ ONE_AT_A_TIME = {"tornado": 2, "spider": POINTS}
 DEFAULT_SAMPLES = {"sobol": 512, "morris": 50, "pawn": 2048, "rank": 2048}
 MAX_PATHS = 2_000_000_000
 TOP = 3  # ranks whose order is looked at
+VISIBLE = 0.0005  # of an index without a unit: less would read 0.000
 
 
 def default_paths(method: str) -> int:
@@ -90,6 +91,16 @@ class Sensitivity:
         return found
 
     @property
+    def in_units(self) -> bool:
+        """Whether the main index is a change of the output."""
+        return self.main in ("swing", "mu_star")
+
+    @property
+    def worth(self) -> np.ndarray:
+        """Whether each factor is worth a row: it can be told from one without effect, and seen; shape (d,)."""
+        return self.told if self.in_units else self.told & (np.abs(self.index[self.main].value) >= VISIBLE)
+
+    @property
     def unit(self) -> str:
         """Unit of the output."""
         return self.scenario.plan.currency if IS_MONEY[self.output] else "1"
@@ -125,7 +136,7 @@ class Sensitivity:
         for name, index in self.index.items():
             for part in ("value", "se", "lo", "hi"):
                 columns[name if part == "value" else f"{name}_{part}"] = ("knob", getattr(index, part)[order])
-        columns["told"] = ("knob", self.told[order])
+        columns["told"], columns["worth"] = (("knob", at[order]) for at in (self.told, self.worth))
         for end in ("low", "central", "high"):
             columns[end] = ("knob", np.array([getattr(self.factors[j], end) for j in order]))
         names, units = ([getattr(self.factors[j].knob, part) for j in order] for part in ("name", "unit"))
