@@ -163,6 +163,7 @@ def test_years_that_miss_at_random_have_no_kind() -> None:
 def test_too_few_years_on_one_side(target: float, words_: str) -> None:
     found = engine.discover(scenario(plan(target=target), risk(probability=0.5)), **SMALL)
     assert found.too_few and sentences(found)[0].startswith(words_)
+    assert "a lower --miss" not in sentences(found)[0]  # there is none below 0
     list(discovery_parts(found))
 
 

@@ -22,6 +22,7 @@ import engine
 from engine.analysis import estimates
 from engine.analysis.stress import BEFORE_RISKS
 from engine.cli import app
+from engine.report.stress import stress_parts
 from engine.scenario import knobs, load, worlds
 
 runner = CliRunner()
@@ -372,6 +373,17 @@ def test_a_stress_that_changes_nothing_is_no_worst_one(files: tuple[str, str, st
     text = run(files[0], "--base", files[0], "--paths", 1000)
     assert "No stress makes attainment less likely or lowers expected revenue." in text
     assert "nothing" in text
+
+
+def test_the_worst_is_worst_though_attainment_is_the_likelier_for_it() -> None:
+    """More revenue on average at a wider spread: a stress that lowers revenue is named, whatever it does to P."""
+    level = {"mixture": [{"weight": 0.6, "uniform": [0.5, 0.6]}, {"weight": 0.4, "uniform": [1.1, 1.2]}]}
+    base = changed(scenario(stream(baseline=0.9 * YEAR, volatility=0.01)), "base")
+    wild = changed(scenario(stream(baseline=0.9 * YEAR, volatility=0.01), demand(level=level)), "wild")
+    found = engine.stress(base, [wild], paths=20_000)
+    assert found.stresses["wild"].difference.value > 0 > found.stresses["wild"].differences["revenue"].value
+    text = str(stress_parts(found)[2])
+    assert text.startswith("Worst is wild: it adds ") and "lowers expected revenue by" in text
 
 
 def test_set_acts_on_all(files: tuple[str, str, str]) -> None:

@@ -147,7 +147,8 @@ def _too_few(found: Discovery) -> str:
     rare = found.share.value < 0.5
     what = _misses(found.miss)
     text = f"Hardly any year {what}" if rare else f"Nearly every year {what}"
-    remedy = "a lower --miss, or more years to search (--search)" if rare else "a higher --miss, such as 0.1"
+    lower = "a lower --miss, or " if found.miss else ""
+    remedy = f"{lower}more years to search (--search)" if rare else "a higher --miss, such as 0.1"
     return f"{text}: there is too little to tell the kinds apart by. Try {remedy}."
 
 

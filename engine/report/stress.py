@@ -56,19 +56,25 @@ def _size(figure: Figure, scale: float, most: int) -> str:
 def _worst(found: StressTest, unit: Unit) -> str:
     """One sentence: which stress is worst, and by how much."""
     name, worst = next(iter(found.stresses.items()))
+    if worst.difference.value >= 0:  # where none makes attainment less likely, revenue decides
+        name, worst = min(found.stresses.items(), key=lambda item: item[1].differences["revenue"].value)
     revenue = worst.differences["revenue"]
-    if worst.difference.value > 0 or (worst.difference.value == 0 and revenue.value >= 0):
+    if worst.difference.value >= 0 and revenue.value >= 0:
         return "No stress makes attainment less likely or lowers expected revenue."
-    points = (
-        f"takes {_size(worst.difference, 0.01, 2)} points off P(attain)"
-        if worst.difference.value < 0
-        else "leaves P(attain) as it is"
-    )
+    points = _points(worst.difference)
     more = "lowers" if revenue.value < 0 else "raises"
     text = f"Worst is {name}: it {points} and {more} expected revenue by {_size(revenue, unit.scale, 1)} {unit}"
     if revenue.value < 0 and worst.main_cause is not None:
         text += f", mostly through {worst.main_cause} ({_size(worst.causes[worst.main_cause], unit.scale, 1)})"
     return f"{text}."
+
+
+def _points(difference: Figure) -> str:
+    """What a stress does to P(attain)."""
+    if difference.value == 0:
+        return "leaves P(attain) as it is"
+    size = f"{_size(difference, 0.01, 2)} points"
+    return f"takes {size} off P(attain)" if difference.value < 0 else f"adds {size} to P(attain)"
 
 
 def _effects(found: StressTest, unit: Unit) -> Table:
