@@ -213,6 +213,11 @@ def test_a_heatmap_shows_the_mean_of_each_point() -> None:
     # two draws at -1 and 1: a standard deviation of sqrt(2), an error of 1
     assert ax.texts[0].get_text() == "11.0\n± 1.0" and ax.get_title(loc="left") == "Revenue, M CNY"
     assert [label.get_text() for label in ax.get_yticklabels()] == ["1 M", "2 M", "3 M"]
+    # on common paths their sampling error of 0.2 comes on top: sqrt(1 + 0.04)
+    three = plots.multiples(grid().assign_attrs(common_paths=True), "a", "b", "revenue")
+    assert three[0].collections[0].get_segments()[0][:, 1] == pytest.approx(
+        11.0 + 1.96 * np.sqrt(1.04) * np.array([-1, 1])
+    )
     alone = plots.heatmap(grid(draws=1), "a", "b", "revenue")
     assert alone.texts[-2].get_text().endswith("± 0.2")
 

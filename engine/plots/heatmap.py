@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from engine.plots.style import BLUE, DPI, GREY, SIZE, money_unit, new_axes, number, styled, unit_name
 
 _SHARE = "1"  # the unit of probabilities and shares
+_INTERVAL = 1.96  # standard errors, for 95 %
 _PANELS = 4  # small multiples in a row
 
 
@@ -21,7 +22,7 @@ def heatmap(dataset: xr.Dataset, x: str, y: str, output: str = "p_attain", ax: A
     Parameters
     ----------
     dataset : xarray.Dataset
-        Of a batch: the output and its ``_se`` (world), knobs as coordinates; attr ``currency``.
+        Of a batch: the output and its ``_se`` (world), knobs as coordinates; attrs ``currency`` and ``common_paths``.
     x, y : str
         Knobs of a grid.
     output : str, optional
@@ -87,19 +88,19 @@ def multiples(dataset: xr.Dataset, x: str, by: str, output: str = "p_attain") ->
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for ax, value, label in zip(grid, values, _ticks(values), strict=False):
             points = np.array([_of_point(dataset, output, {x: at, by: value}) for at in across]) / scale
-            ax.errorbar(across, points[:, 0], yerr=1.645 * points[:, 1], color=BLUE, fmt="o-", ms=4, capsize=3)
+            ax.errorbar(across, points[:, 0], yerr=_INTERVAL * points[:, 1], color=BLUE, fmt="o-", ms=4, capsize=3)
             ax.set_title(label, fontsize=10)
             ax.set_xticks(across, _ticks(across))
         for ax in grid[values.size :]:
             ax.set_visible(False)
         figure.supylabel(f"{_title(dataset, output)}, {unit}", fontsize=10)
-        figure.supxlabel(f"{x}. Bars: 90 % intervals over draws and paths", fontsize=10)
+        figure.supxlabel(f"{x}. Bars: 95 % intervals over draws and paths", fontsize=10)
         figure.suptitle(textwrap.fill(f"By {by}", 90), x=0.01, ha="left", fontsize=12, weight="bold")
     return list(grid[: values.size])
 
 
 def _of_point(dataset: xr.Dataset, output: str, at: dict[str, float]) -> tuple[float, float]:
-    """Mean of an output over the worlds of one point, and its error: over draws, or of the one world."""
+    """Mean of an output over the worlds of one point, and its error: over draws and paths, or of the one world."""
     here = np.ones(dataset.sizes["world"], bool)
     for knob, value in at.items():
         here &= dataset[knob].values == value
@@ -107,8 +108,11 @@ def _of_point(dataset: xr.Dataset, output: str, at: dict[str, float]) -> tuple[f
     found, errors = found[np.isfinite(found)], dataset[f"{output}_se"].values[here]
     if found.size == 0:
         return np.nan, np.nan
-    spread = found.std(ddof=1) / np.sqrt(found.size) if found.size > 1 else float(np.nanmax(errors))
-    return float(found.mean()), float(spread)
+    if found.size == 1:
+        return float(found[0]), float(np.nanmax(errors))
+    # draws on common paths share the luck of these: what differs between draws knows nothing of it
+    shared = float(np.nanmean(errors**2)) if dataset.attrs.get("common_paths", False) else 0.0
+    return float(found.mean()), float(np.sqrt(found.var(ddof=1) / found.size + shared))
 
 
 def _unit(dataset: xr.Dataset, output: str) -> tuple[float, str]:
