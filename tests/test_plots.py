@@ -222,6 +222,17 @@ def test_a_heatmap_shows_the_mean_of_each_point() -> None:
     assert alone.texts[-2].get_text().endswith("± 0.2")
 
 
+def test_many_small_multiples_name_some_values_below_every_column() -> None:
+    x, y = (a.ravel() for a in np.meshgrid(np.linspace(0.1, 0.9, 9), np.arange(6.0), indexing="ij"))
+    columns = {"p_attain": ("world", x, {"units": "1"}), "p_attain_se": ("world", np.full(x.size, 0.0004))}
+    batch = xr.Dataset(columns, {"a": ("world", x), "b": ("world", y)})
+    axes = plots.multiples(batch, "a", "b")
+    assert len(axes[0].get_xticks()) == 5
+    named = [ax.xaxis.get_tick_params()["labelbottom"] for ax in axes]
+    assert named == [False, False, True, True, True, True]
+    assert plots.heatmap(batch, "a", "b").texts[0].get_text() == "10.00\n± 0.04"
+
+
 def test_small_multiples_share_their_scale() -> None:
     axes = plots.multiples(grid(), "a", "b", "revenue")
     assert [ax.get_title(loc="left") for ax in axes] == ["1 M", "2 M", "3 M"]

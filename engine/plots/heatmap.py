@@ -13,6 +13,7 @@ from engine.plots.style import BLUE, DPI, GREY, SIZE, money_unit, new_axes, numb
 
 _SHARE = "1"  # the unit of probabilities and shares
 _INTERVAL = 1.96  # standard errors, for 95 %
+_TICKS = 5  # values at most that are named below a small chart
 _PANELS = 4  # small multiples in a row
 
 
@@ -44,10 +45,11 @@ def heatmap(dataset: xr.Dataset, x: str, y: str, output: str = "p_attain", ax: A
         ax = new_axes() if ax is None else ax
         ax.imshow(mean, origin="lower", aspect="auto", cmap="cividis")
         ax.grid(False)
+        digits = _digits(se / scale)
         middle = 0.5 * (np.nanmin(mean) + np.nanmax(mean))
         for i, j in np.ndindex(mean.shape):
             if np.isfinite(mean[i, j]):
-                words = f"{mean[i, j] / scale:,.1f}\n± {se[i, j] / scale:,.1f}"
+                words = f"{mean[i, j] / scale:,.{digits}f}\n± {se[i, j] / scale:,.{digits}f}"
                 colour = "white" if mean[i, j] < middle else "black"
                 ax.annotate(words, (j, i), ha="center", va="center", color=colour, fontsize=9)
         ax.set_xticks(range(across.size), _ticks(across))
@@ -90,9 +92,12 @@ def multiples(dataset: xr.Dataset, x: str, by: str, output: str = "p_attain") ->
             points = np.array([_of_point(dataset, output, {x: at, by: value}) for at in across]) / scale
             ax.errorbar(across, points[:, 0], yerr=_INTERVAL * points[:, 1], color=BLUE, fmt="o-", ms=4, capsize=3)
             ax.set_title(label, fontsize=10)
-            ax.set_xticks(across, _ticks(across))
+            every = -(-across.size // _TICKS)
+            ax.set_xticks(across[::every], _ticks(across)[::every])
         for ax in grid[values.size :]:
             ax.set_visible(False)
+        for ax in grid[max(0, values.size - columns) : values.size]:
+            ax.tick_params(labelbottom=True)  # below it there may be no panel to have them
         figure.supylabel(f"{_title(dataset, output)}, {unit}", fontsize=10)
         figure.supxlabel(f"{x}. Bars: 95 % intervals over draws and paths", fontsize=10)
         figure.suptitle(textwrap.fill(f"By {by}", 90), x=0.01, ha="left", fontsize=12, weight="bold")
@@ -121,6 +126,18 @@ def _unit(dataset: xr.Dataset, output: str) -> tuple[float, str]:
         return 0.01, "%"
     scale, prefix = money_unit(float(np.nanmax(np.abs(dataset[output].values))))
     return scale, unit_name(prefix, dataset.attrs.get("currency", ""))
+
+
+def _digits(errors: np.ndarray) -> int:
+    """Decimals that show the smallest error, one to three.
+
+    Examples
+    --------
+    >>> _digits(np.array([0.6, 2.0])), _digits(np.array([0.04, 0.0])), _digits(np.array([np.nan, 0.0]))
+    (1, 2, 1)
+    """
+    known = errors[np.isfinite(errors) & (errors > 0.0)]
+    return int(np.clip(-np.floor(np.log10(known.min())), 1, 3)) if known.size else 1
 
 
 def _ticks(values: np.ndarray) -> list[str]:
