@@ -11,10 +11,10 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 from typer.core import TyperGroup
@@ -30,6 +30,12 @@ BAD_INPUT = 2
 INTERRUPTED = 130
 WIDTH = 100
 MAX_SEED = 2**64 - 1
+
+
+class HasJson(Protocol):
+    """What a study found."""
+
+    def to_json(self) -> dict[str, Any]: ...
 
 
 class Commands(TyperGroup):
@@ -162,6 +168,19 @@ class Options:
             self._fault(name, f"{text} is no share from 0 to below 1", "give one such as 0.1, for 10 %")
         return value
 
+    def running(self, *, seed: str, threads: str | None, charts: Path | None, **worlds: str | None) -> dict[str, Any]:
+        """What every simulation takes: ``seed``, ``threads`` and, where the command has them, ``worlds``.
+
+        All faults are gathered with those of the options looked at before, also that of the folder of charts, and
+        shown: this is the last check of a command.
+        """
+        found = {name: self.whole(f"--{name}", text, low=1) for name, text in worlds.items()}
+        found |= {"seed": self.whole("--seed", seed, low=0, high=MAX_SEED)}
+        found |= {"threads": self.whole("--threads", threads, low=1)}
+        self.folder("--charts", charts)
+        self.check()
+        return found
+
     def one_of(self, name: str, text: str, allowed: Sequence[str]) -> None:
         if text not in allowed:
             self._fault(name, f"{text!r} is not known", f"give {' or '.join(allowed)}")
@@ -254,6 +273,14 @@ def print_json(data: Any) -> None:
     from engine.report.figures import plain_data
 
     typer.echo(json.dumps(plain_data(data), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_answer(found: HasJson, parts: Callable[[Any], Iterable[RenderableType]], as_json: bool) -> None:
+    """What a study found: JSON for programs, or text for people."""
+    if as_json:
+        print_json(found.to_json())
+    else:
+        print_parts(*parts(found))
 
 
 def show_error(error: EngineError) -> None:

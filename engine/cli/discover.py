@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.base import (
-    MAX_SEED,
     ChartsOption,
     JsonOption,
     Options,
@@ -83,22 +82,18 @@ def discover(
     n_boxes = options.whole("--boxes", boxes, low=1)
     n_paths = options.whole("--paths", paths, low=1)
     n_search = options.whole("--search", search, low=1)
-    n_worlds = options.whole("--worlds", worlds, low=1)
-    the_seed = options.whole("--seed", seed, low=0, high=MAX_SEED)
-    n_threads = options.whole("--threads", threads, low=1)
-    options.folder("--charts", charts)
-    options.check()
+    how = options.running(seed=seed, threads=threads, charts=charts, worlds=worlds)
     assert share is not None and n_most is not None and mass is not None and n_boxes is not None
-    assert n_paths is not None and n_search is not None and the_seed is not None
+    assert n_paths is not None and n_search is not None
     plan = load(scenario, changes)
 
     from engine.analysis.discovery.study import discover as study
 
     with progress(of_paths=False) as report:
         found = study(
-            plan, miss=share, reverse_by=by, paths=n_paths, search=n_search, worlds=n_worlds, seed=the_seed,
-            most=n_most, least_mass=mass, most_boxes=n_boxes, signs=signs, leave_out=leave_out or (),
-            threads=n_threads, progress=report, announce=announce_compile,
+            plan, miss=share, reverse_by=by, paths=n_paths, search=n_search, most=n_most, least_mass=mass,
+            most_boxes=n_boxes, signs=signs, leave_out=leave_out or (), progress=report, announce=announce_compile,
+            **how,
         )  # fmt: skip
     if charts is not None:
         _draw(found, charts)

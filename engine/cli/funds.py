@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.base import (
-    MAX_SEED,
     ChartsOption,
     JsonOption,
     Options,
@@ -65,13 +64,9 @@ def contingency(
     options = Options("attain contingency")
     n_paths = options.whole("--paths", paths, low=1)
     n_choices = options.whole("--choices", choices, low=1)
-    n_worlds = options.whole("--worlds", worlds, low=1)
-    the_seed = options.whole("--seed", seed, low=0, high=MAX_SEED)
-    n_threads = options.whole("--threads", threads, low=1)
     sure = options.number("--confidence", confidence, above=0.0, below=1.0)
-    options.folder("--charts", charts)
-    options.check()
-    assert n_paths is not None and n_choices is not None and the_seed is not None and sure is not None
+    how = options.running(seed=seed, threads=threads, charts=charts, worlds=worlds)
+    assert n_paths is not None and n_choices is not None and sure is not None
     plan = load(scenario, changes)
 
     from engine.analysis.contingency import contingency as study
@@ -79,10 +74,9 @@ def contingency(
     with progress(of_paths=False) as report:
         found = study(
             plan, fund=fund, confidence=sure, risks=None if risks is None else [r.strip() for r in risks.split(",")],
-            paths=n_paths, choices=n_choices, worlds=n_worlds, seed=the_seed, threads=n_threads, progress=report,
-            announce=announce_compile,
+            paths=n_paths, choices=n_choices, progress=report, announce=announce_compile, **how,
         )  # fmt: skip
-    traded = _trade_off(plan, found, n_threads) if trade_off else None
+    traded = _trade_off(plan, found, how["threads"]) if trade_off else None
     if charts is not None:
         _draw(found, traded, charts)
     if as_json:

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 
 from engine.cli.base import (
-    MAX_SEED,
     ChartsOption,
     JsonOption,
     Options,
@@ -19,8 +18,7 @@ from engine.cli.base import (
     announce_compile,
     app,
     load,
-    print_json,
-    print_parts,
+    print_answer,
     progress,
     write_charts,
 )
@@ -85,15 +83,10 @@ def sensitivity(
     share = options.share("--range", spread)
     n_paths = options.whole("--paths", paths, low=1)
     n_samples = options.whole("--samples", samples, low=1)
-    the_seed = options.whole("--seed", seed, low=0, high=MAX_SEED)
-    n_threads = options.whole("--threads", threads, low=1)
-    options.folder("--charts", charts)
     if drivers:
         given = {"--method": method, "--output": output, "--knob": knob, "--range": spread, "--samples": samples}
         options.alone("--drivers", [name for name, value in given.items() if value])
-    options.check()
-    assert the_seed is not None
-    how: dict[str, Any] = {"seed": the_seed, "threads": n_threads}
+    how = options.running(seed=seed, threads=threads, charts=charts)
     if drivers:
         _drivers(scenario, changes, n_paths, how, charts, as_json)
         return
@@ -111,12 +104,9 @@ def sensitivity(
         from engine.plots import save_sensitivity
 
         write_charts(lambda folder: save_sensitivity(found.dataset, folder), charts)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from engine.report.sensitivity import sensitivity_parts
+    from engine.report.sensitivity import sensitivity_parts
 
-        print_parts(*sensitivity_parts(found))
+    print_answer(found, sensitivity_parts, as_json)
 
 
 def _drivers(
@@ -144,9 +134,6 @@ def _drivers(
             from engine.plots import save_density
 
             write_charts(lambda folder: save_density(found.density(risk), folder), charts)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from engine.report.drivers import driver_parts
+    from engine.report.drivers import driver_parts
 
-        print_parts(*driver_parts(found))
+    print_answer(found, driver_parts, as_json)

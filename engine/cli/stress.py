@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from engine.cli.base import (
-    MAX_SEED,
     ChartsOption,
     JsonOption,
     Options,
@@ -19,8 +18,7 @@ from engine.cli.base import (
     announce_compile,
     app,
     load,
-    print_json,
-    print_parts,
+    print_answer,
     progress,
     write_charts,
 )
@@ -60,34 +58,24 @@ def stress(
     """What price wars, lost customers and other named stresses do to the plan, on the same simulated years."""
     options = Options("attain stress")
     n_paths = options.whole("--paths", paths, low=1)
-    n_worlds = options.whole("--worlds", worlds, low=1)
-    the_seed = options.whole("--seed", seed, low=0, high=MAX_SEED)
-    n_threads = options.whole("--threads", threads, low=1)
-    options.folder("--charts", charts)
     if base is not None and not scenarios:
         message = "goes with scenarios: the library changes the reference plan, not this one"
         options.faults.append(Fault("attain stress", "--base", message, f"name stresses that extend {base}"))
-    options.check()
-    assert n_paths is not None and the_seed is not None
+    how = options.running(seed=seed, threads=threads, charts=charts, worlds=worlds)
+    assert n_paths is not None
     plan, *stressed = _load_all([base, *(scenarios or _library())], changes)
 
     from engine.analysis.stress import stress as study
 
     with progress() as report:
-        found = study(
-            plan, stressed, paths=n_paths, worlds=n_worlds, seed=the_seed, threads=n_threads, progress=report,
-            announce=announce_compile,
-        )  # fmt: skip
+        found = study(plan, stressed, paths=n_paths, progress=report, announce=announce_compile, **how)
     if charts is not None:
         from engine.plots import save_stress
 
         write_charts(lambda folder: save_stress(found.dataset, folder), charts)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from engine.report.stress import stress_parts
+    from engine.report.stress import stress_parts
 
-        print_parts(*stress_parts(found))
+    print_answer(found, stress_parts, as_json)
 
 
 def _library() -> list[str]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from engine.analysis.needs import TOTAL
 from engine.report.figures import MISSING, PM, Unit, money_unit, percent, probability, with_error
-from engine.report.summary import attain_text, make_table
+from engine.report.summary import attain_text, make_table, spaced
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,19 +35,15 @@ def contingency_parts(found: Contingency) -> list[RenderableType]:
     for name, facts in found.facts.items():
         parts += [
             *_answer(name, facts, unit, run.n_paths, run.n_worlds),
-            _padded(_levels(facts, unit, run.n_worlds, name == TOTAL)),
+            spaced(_levels(facts, unit, run.n_worlds, name == TOTAL)),
         ]
-    parts += [_padded(_curve(found, unit)), _padded(_joint(found)), _padded(_euler(found, unit))]
-    parts += [_padded(_release(found, unit)), _padded(_covered(found, unit))]
-    parts += [_padded(_losses(found, unit)), _padded(_shortfall(found, unit))]
-    parts += [_padded(_shapley(found, unit)), _padded(_ledger(found, unit)), Text(_how_split(found))]
-    parts += [_padded(_answers(found, unit)), Text(_what_pays(found, unit))]
+    parts += [spaced(_curve(found, unit)), spaced(_joint(found)), spaced(_euler(found, unit))]
+    parts += [spaced(_release(found, unit)), spaced(_covered(found, unit))]
+    parts += [spaced(_losses(found, unit)), spaced(_shortfall(found, unit))]
+    parts += [spaced(_shapley(found, unit)), spaced(_ledger(found, unit)), Text(_how_split(found))]
+    parts += [spaced(_answers(found, unit)), Text(_what_pays(found, unit))]
     note = f"Needs are those of a fund without a limit. {PM} is one standard error, over paths and worlds."
-    return [*parts, _padded(Text(note, style="dim"))]
-
-
-def _padded(part: RenderableType) -> RenderableType:
-    return Padding(part, (1, 0, 0, 0))
+    return [*parts, spaced(Text(note, style="dim"))]
 
 
 def _answer(name: str, facts: FundFacts, unit: Unit, paths: int, worlds: int) -> list[RenderableType]:
@@ -64,7 +59,7 @@ def _answer(name: str, facts: FundFacts, unit: Unit, paths: int, worlds: int) ->
     if facts.exhausted_month is not None and facts.exhausted_early is not None:
         month = with_error(facts.exhausted_month.value, facts.exhausted_month.se, most=1)
         text += f". Where it runs dry: in month {month}, in a tenth of those years by month {facts.exhausted_early:.0f}"
-    return [_padded(head), Text(text)]
+    return [spaced(head), Text(text)]
 
 
 def _levels(facts: FundFacts, unit: Unit, worlds: int, pooled: bool) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.padding import Padding
 from rich.text import Text
 
 from engine.analysis.discovery.reverse import FEWEST
@@ -12,7 +11,7 @@ from engine.analysis.discovery.words import joined
 from engine.analysis.discovery.years import SIGNS
 from engine.analysis.estimates import CLEAR
 from engine.report.figures import PM, probability, with_error
-from engine.report.summary import make_table
+from engine.report.summary import make_table, spaced
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -89,13 +88,13 @@ def discovery_parts(found: Discovery) -> list[RenderableType]:
     parts: list[RenderableType] = [title, Text(usual)]
     for number, text in enumerate(sentences(found), 1):
         label = f"{number}. " if number <= len(found.boxes) and len(found.boxes) > 1 else ""
-        parts.append(_padded(Text(label + text, "bold")))
+        parts.append(spaced(Text(label + text, "bold")))
     if found.boxes:
         tables = [_figures(found), _restrictions(found), *([_signs(found)] if found.boxes[0].signs else [])]
-        parts += [_padded(table) for table in tables]
+        parts += [spaced(table) for table in tables]
     if found.reverse is not None:
         parts += _reverse_parts(found.reverse)
-    return [*parts, _padded(Text(_note(found), style="dim"))]
+    return [*parts, spaced(Text(_note(found), style="dim"))]
 
 
 def share(figure: Figure) -> str:
@@ -176,10 +175,6 @@ def _times(ratio: Ratio) -> str:
     return f"{ratio.value:.2f} [{ratio.low:.2f}{TO}{ratio.high:.2f}]"
 
 
-def _padded(part: RenderableType) -> RenderableType:
-    return Padding(part, (1, 0, 0, 0))
-
-
 def _figures(found: Discovery) -> Table:
     """The figures of every kind: fresh, and as the search saw them."""
     table = make_table("Kind", "Years that miss", "The search saw", "Of all years", "Of all misses")
@@ -217,11 +212,11 @@ def _restrictions(found: Discovery) -> Table:
 
 def _reverse_parts(found: Reverse) -> list[RenderableType]:
     head = Text(f"The most likely way to miss by {_percent(found.by)}", "bold")
-    parts: list[RenderableType] = [_padded(head), Text(" ".join(reverse_sentences(found)))]
+    parts: list[RenderableType] = [spaced(head), Text(" ".join(reverse_sentences(found)))]
     if found.risks:
-        parts.append(_padded(_strikes(found)))
+        parts.append(spaced(_strikes(found)))
     if shifts := _clear_shifts(found):
-        parts.append(_padded(_drivers(shifts[:SHOWN])))
+        parts.append(spaced(_drivers(shifts[:SHOWN])))
     return parts
 
 

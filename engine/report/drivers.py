@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from engine.report.figures import MISSING, PM, Unit, money_unit, probability, with_error, wrapped
-from engine.report.summary import attain_text, make_table
+from engine.report.summary import attain_text, make_table, spaced
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -32,8 +31,8 @@ def driver_parts(found: MissDrivers) -> list[RenderableType]:
     head = Text.assemble((f"P(miss) {attain_text(found.p_miss.to_json(), run.n_paths, run.n_worlds)}", "bold"))
     parts: list[RenderableType] = [title, head]
     if found.risks:
-        parts.append(_padded(_risks(found)))
-    parts.append(_padded(_numbers(found, unit)))
+        parts.append(spaced(_risks(found)))
+    parts.append(spaced(_numbers(found, unit)))
     told = sum(number.distance > 0 for number in found.numbers.values())
     hidden, noise = max(0, told - MOST), len(found.numbers) - told
     parts.append(
@@ -44,11 +43,7 @@ def driver_parts(found: MissDrivers) -> list[RenderableType]:
         "Difference: missed less attained, in standard deviations; surely: by three errors, since many are compared. "
         f"{PM} is one standard error, over paths and worlds. Years are compared here, causes are not told apart."
     )
-    return [*parts, _padded(Text(note, style="dim"))]
-
-
-def _padded(part: RenderableType) -> RenderableType:
-    return Padding(part, (1, 0, 0, 0))
+    return [*parts, spaced(Text(note, style="dim"))]
 
 
 def _risks(found: MissDrivers) -> Table:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from engine.names import SENSITIVITY_LABELS
 from engine.report.figures import PM, Unit, money_unit, percent, probability, with_error, wrapped
-from engine.report.summary import make_table
+from engine.report.summary import make_table, spaced
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -73,14 +72,14 @@ def sensitivity_parts(found: Sensitivity) -> list[RenderableType]:
         f": what moves {scale.label}, {found.worlds:,} worlds of {found.paths:,} paths, seed {found.seed}",
     )
     parts: list[RenderableType] = [title, *_outset(found, scale)]
-    parts.append(_padded(_legs(found, found.legs, scale) if found.legs is not None else _indices(found, scale)))
+    parts.append(spaced(_legs(found, found.legs, scale) if found.legs is not None else _indices(found, scale)))
     rest = _rest(found, scale)
     if rest:
         parts.append(Text(rest))
-    parts += [_padded(Text(warning, style="yellow")) for warning in found.warnings]
+    parts += [spaced(Text(warning, style="yellow")) for warning in found.warnings]
     ends = "Low and high are a distribution's 5 % and 95 % quantiles, or the ends of the range given."
     errors = f"{PM} is one standard error, {_errors(found, scale)}."
-    return [*parts, _padded(Text(f"{_MEANING[found.method]} {ends} {errors}", style="dim"))]
+    return [*parts, spaced(Text(f"{_MEANING[found.method]} {ends} {errors}", style="dim"))]
 
 
 def _errors(found: Sensitivity, scale: _Scale) -> str:
@@ -90,10 +89,6 @@ def _errors(found: Sensitivity, scale: _Scale) -> str:
     if found.method == "morris":
         return "over trajectories"
     return f"of indices by bootstrap over the worlds, of {scale.label} over worlds and paths"
-
-
-def _padded(part: RenderableType) -> RenderableType:
-    return Padding(part, (1, 0, 0, 0))
 
 
 def _plain(text: str) -> str:

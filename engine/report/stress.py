@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from engine.report.figures import PM, Unit, money_unit, probability, with_error
-from engine.report.summary import attain_text, make_table
+from engine.report.summary import attain_text, make_table, spaced
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -33,13 +32,9 @@ def stress_parts(found: StressTest) -> list[RenderableType]:
     usual = f"As it is, P(attain) {attain_text(attain.to_json(), found.paths, found.worlds)}"
     across = f", {attain.lo:.2f} to {attain.hi:.2f} in 90 % of worlds" if found.worlds > 1 else ""
     return [
-        title, Text(usual + across), Text(_worst(found, unit), "bold"), _padded(_effects(found, unit)),
-        _padded(_demands(found, unit)), _padded(Text(_note(found, unit), style="dim")),
+        title, Text(usual + across), Text(_worst(found, unit), "bold"), spaced(_effects(found, unit)),
+        spaced(_demands(found, unit)), spaced(Text(_note(found, unit), style="dim")),
     ]  # fmt: skip
-
-
-def _padded(part: RenderableType) -> RenderableType:
-    return Padding(part, (1, 0, 0, 0))
 
 
 def _signed(figure: Figure, scale: float, most: int) -> str:

@@ -249,6 +249,11 @@ def make_table(*columns: str) -> Table:
     return table
 
 
+def spaced(part: RenderableType) -> RenderableType:
+    """A part of an answer with an empty line above it."""
+    return Padding(part, (1, 0, 0, 0))
+
+
 def _change(value: float, plan: float) -> str:
     """How far ahead of the plan, in percent."""
     return "" if plan == 0 else f"{100 * (value / plan - 1):+.1f} %".replace("-", "\N{MINUS SIGN}")
