@@ -166,7 +166,7 @@ def check(method: str, d: int, samples: int) -> None:
         Naming the bound and a number that will do.
     """
     least, why = {
-        "sobol": (64, "below that the intervals say nothing"), "morris": (4, "below that sigma says nothing"),
+        "sobol": (64, "below that the intervals say nothing"), "morris": (10, "below that intervals are too narrow"),
         "pawn": (20 * SLIDES, f"each of {SLIDES} slides needs 20 points"),
         "rank": (max(50, 2 * (d + 1)), "the regression needs two points a knob"),
     }[method]  # fmt: skip
