@@ -593,6 +593,14 @@ def test_charts_say_in_figures_what_one_long_bar_dwarfs() -> None:
     assert any(text.get_text() == "total order" for text in ax.texts)
 
 
+def test_a_rare_chance_is_not_written_as_nothing() -> None:
+    rare = risk("rare", probability={"uniform": [0.998, 1.0]}, window=[0, 0], severity=1.0, duration=12.0)
+    found = engine.sensitivity(scenario(plan(target=0.9 * YEAR), rare), paths=20_000)
+    note = next(text.get_text() for text in plots.tornado(found.dataset).texts if "all others" in text.get_text())
+    # P is 0.001, its error 0.0002: with one decimal they would read 0.1 ± 0.0 %
+    assert f"P(attain) {100 * found.legs.base.value:.2f} ± 0.0" in note and "± 0.00" not in note
+
+
 def found_spider(parts: list[str]) -> xr.Dataset:
     return engine.sensitivity(scenario(*parts), method="spider", output="revenue", paths=50).dataset
 

@@ -10,9 +10,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from engine.plots.style import BLUE, DPI, GREY, SIZE, styled
+from engine.plots.style import BLUE, DPI, GREY, PM, SIZE, styled
 
-PM = "\N{PLUS-MINUS SIGN}"
 _WIDTH = 30  # letters of a factor's name in one line
 _ROW = 0.75  # height of a row [inch]
 

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from engine.plots.style import BLACK, BLUE, GREY, ORANGE, new_axes, styled
+from engine.plots.style import BLACK, BLUE, GREY, ORANGE, figure_text, new_axes, styled
 
 
 def density(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -31,9 +31,10 @@ def density(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         for name, years, miss, colour, style in (
             ("spared", 1 - share, "miss_if_not", BLUE, "-"), ("strikes", share, "miss_if", ORANGE, "--"),
         ):  # fmt: skip
-            chance, error = (100 * float(dataset.attrs[key]) for key in (miss, f"{miss}_se"))
+            value, error = (100 * float(dataset.attrs[key]) for key in (miss, f"{miss}_se"))
+            chance = figure_text(value, error, 1)
             verb = "strikes" if name == "strikes" else "does not strike"
-            label = f"{risk} {verb} ({100 * years:.0f} % of years)\nmisses in {chance:.1f} ± {error:.1f} %"
+            label = f"{risk} {verb} ({100 * years:.3g} % of years)\nmisses in {chance} %"
             values = np.asarray(dataset[name].values, dtype=float)
             ax.fill_between(at, values, color=colour, alpha=0.22, lw=0, step="mid")
             ax.plot(at, values, color=colour, lw=1.8, ls=style, label=label, drawstyle="steps-mid")

@@ -10,7 +10,6 @@ from engine.names import SENSITIVITY_LABELS
 from engine.plots.outcome import (
     change_text,
     change_unit,
-    figure_text,
     left_out,
     put_units,
     subtitle,
@@ -18,7 +17,7 @@ from engine.plots.outcome import (
     worth_showing,
     write_beside,
 )
-from engine.plots.style import BLUE, GREY, ORANGE, VERMILION, new_axes, styled
+from engine.plots.style import BLUE, GREY, ORANGE, VERMILION, figure_text, new_axes, styled
 
 SHOWN = 12  # knobs
 _SERIES = {

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from engine.names import SENSITIVITY_LABELS
-from engine.plots.style import GREY, in_unit, money_unit, number, unit_name
+from engine.plots.style import GREY, figure_text, in_unit, money_unit, number, unit_name
 
 FEWEST = 3  # knobs of a chart
-PM = "\N{PLUS-MINUS SIGN}"
-MINUS = "\N{MINUS SIGN}"
 
 
 def worth_showing(dataset: xr.Dataset, most: int) -> xr.Dataset:
@@ -69,9 +65,9 @@ def base_text(dataset: xr.Dataset) -> str:
     label = SENSITIVITY_LABELS[dataset.attrs["output"]]
     value, error = float(dataset.attrs["base"]), float(dataset.attrs["base_se"])
     if dataset.attrs["output"] == "p_attain":
-        return f"{label} {100 * value:.1f} ± {100 * error:.1f} %"
+        return f"{label} {figure_text(100 * value, 100 * error, 3)} %"
     scale = scale_of(dataset)
-    return f"{label} {number(value / scale, 1)} ± {number(error / scale, 1)} {unit_of(dataset)}"
+    return f"{label} {figure_text(value / scale, error / scale, 1)} {unit_of(dataset)}"
 
 
 def put_units(ax: Axes, which: str, dataset: xr.Dataset) -> None:
@@ -94,20 +90,6 @@ def change_text(dataset: xr.Dataset, value: float, error: float, sign: str = "+"
     """
     scale = 0.01 if dataset.attrs["output"] == "p_attain" else scale_of(dataset)
     return figure_text(value / scale, error / scale, 2, sign)
-
-
-def figure_text(value: float, error: float, most: int, sign: str = "") -> str:
-    """A figure with its standard error, rounded up, to one digit of it but at most so many decimals.
-
-    Examples
-    --------
-    >>> figure_text(0.9931, 0.0521, 3), figure_text(0.0, 0.0, 3), figure_text(-12.3, 25.0, 2)
-    ('0.99 ± 0.06', '0.000', '−12 ± 25')
-    """
-    digits = most if error <= 0.0 else min(most, max(0, -math.floor(math.log10(error))))
-    step = 10.0**-digits
-    words = f" {PM} {math.ceil(error / step - 1e-9) * step:,.{digits}f}" if error > 0.0 else ""
-    return f"{value:{sign if value else ''},.{digits}f}{words}".replace("-", MINUS)
 
 
 def change_unit(dataset: xr.Dataset) -> str:

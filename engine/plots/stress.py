@@ -10,10 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from engine.plots.style import BLUE, DPI, GREY, SIZE, VERMILION, money_unit, number, styled, unit_name
+from engine.plots.style import (
+    BLUE,
+    DPI,
+    GREY,
+    MINUS,
+    SIZE,
+    VERMILION,
+    figure_text,
+    money_unit,
+    number,
+    styled,
+    unit_name,
+)
 
-MINUS = "\N{MINUS SIGN}"
-PM = "\N{PLUS-MINUS SIGN}"
 _INTERVAL = 1.96  # standard errors, for 95 %
 _WIDTH = 34  # letters of a stress's name in one line
 _ROW = 0.42  # height of a row [inch]
@@ -55,11 +65,11 @@ def stress(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         figure = ax.get_figure()
         assert figure is not None
         figure.suptitle("What each stress would do to the plan", x=0.01, ha="left", fontsize=12, weight="bold")
-        p, p_error = (100 * float(attrs[name]) for name in ("p_attain", "p_attain_se"))
-        revenue, error = (float(attrs[name]) / scale for name in ("revenue", "revenue_se"))
+        p = figure_text(100 * float(attrs["p_attain"]), 100 * float(attrs["p_attain_se"]), 1)
+        revenue = figure_text(float(attrs["revenue"]) / scale, float(attrs["revenue_se"]) / scale, 1)
         words = (
-            f"Differences from {attrs['base']}, where P(attain) is {p:.1f} {PM} {p_error:.1f} % and expected revenue "
-            f"{revenue:,.1f} {PM} {error:,.1f} {unit} (standard errors)."
+            f"Differences from {attrs['base']}, where P(attain) is {p} % and expected revenue {revenue} {unit} "
+            "(standard errors)."
         )
         words = f"{textwrap.fill(words, 140)}\nThin lines: 95 % intervals of the differences."
         figure.supxlabel(words, x=0.01, ha="left", fontsize=9, color=GREY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,8 @@ VERMILION = "#D55E00"
 PURPLE = "#CC79A7"
 GREY = "#6B6B6B"
 
+PM = "\N{PLUS-MINUS SIGN}"
+MINUS = "\N{MINUS SIGN}"
 UNITS = ((1e6, "M"), (1e3, "k"))  # as in the summary: each from 20 of it on
 LEAST = 20.0
 SIZE = (8.0, 4.8)
@@ -86,6 +89,20 @@ def number(value: float, digits: int = 3) -> str:
     """
     words = f"{round(value, digits) + 0.0:,.{digits}f}"
     return words.rstrip("0").rstrip(".") if digits else words
+
+
+def figure_text(value: float, error: float, most: int, sign: str = "") -> str:
+    """A figure with its standard error, rounded up, to one digit of it but at most so many decimals.
+
+    Examples
+    --------
+    >>> figure_text(0.9931, 0.0521, 3), figure_text(0.0, 0.0, 3), figure_text(-12.3, 25.0, 2)
+    ('0.99 ± 0.06', '0.000', '−12 ± 25')
+    """
+    digits = most if error <= 0.0 else min(most, max(0, -math.floor(math.log10(error))))
+    step = 10.0**-digits
+    words = f" {PM} {math.ceil(error / step - 1e-9) * step:,.{digits}f}" if error > 0.0 else ""
+    return f"{value:{sign if value else ''},.{digits}f}{words}".replace("-", MINUS)
 
 
 def in_unit(axis_of: Axes, which: str, scale: float) -> None:
