@@ -386,6 +386,15 @@ def test_the_worst_is_worst_though_attainment_is_the_likelier_for_it() -> None:
     assert text.startswith("Worst is wild: it adds ") and "lowers expected revenue by" in text
 
 
+def test_a_scenario_that_is_no_stress_of_the_base_is_pointed_out(files: tuple[str, str, str], tmp_path: Path) -> None:
+    base, closed, shut = files
+    alone = tmp_path / "alone.toml"
+    alone.write_text(engine.load(shut).resolved_text())
+    result = runner.invoke(app, ["stress", closed, str(alone), "--base", base, "--paths", "1000"])
+    assert result.exit_code == 0 and f"Note: {alone} does not extend base.toml" in result.stderr
+    assert "Note" not in runner.invoke(app, ["stress", closed, shut, "--base", base, "--paths", "1000"]).stderr
+
+
 def test_set_acts_on_all(files: tuple[str, str, str]) -> None:
     base, closed, _ = files
     found = json.loads(run(closed, "--base", base, "--paths", 1000, "--set", "plan.target=1", "--json"))

@@ -65,6 +65,8 @@ def stress(
     assert n_paths is not None
     plan, *stressed = _load_all([base, *(scenarios or _library())], changes)
 
+    _tell_strangers(base, scenarios or ())
+
     from engine.analysis.stress import stress as study
 
     with progress() as report:
@@ -82,6 +84,18 @@ def _library() -> list[str]:
     from engine.scenario.library import stress_paths
 
     return [str(path) for path in stress_paths()]
+
+
+def _tell_strangers(base: str | None, scenarios: Sequence[str]) -> None:
+    """Say which scenarios are no stresses of the base: they do not extend it, so that other numbers differ as well."""
+    from engine.scenario.load import files, reference_path
+
+    plan = files(reference_path() if base is None else base)[0]
+    strangers = [name for name in scenarios if plan not in files(name)]
+    if strangers:
+        verb = "does" if len(strangers) == 1 else "do"
+        which = f"{', '.join(strangers)} {verb} not extend {plan.name}"
+        typer.echo(f"Note: {which}: differences are between two plans; see --base.", err=True)
 
 
 def _load_all(files: Sequence[str | None], changes: Sequence[str] | None) -> list[Scenario]:
