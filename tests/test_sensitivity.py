@@ -397,7 +397,11 @@ def test_the_odds_of_a_majority() -> None:
         assert within(loss.difference.value, 1.0, loss.difference.se)
     density = found.density("a")
     width = float(np.diff(density["attainment"])[0])
-    assert float(density["strikes"].sum()) * width == pytest.approx(1.0, abs=0.01)
+    assert density["density"].sum("attainment").values * width == pytest.approx([1.0, 1.0], abs=0.01)
+    assert list(density["part"].values) == ["a does not strike", "a strikes"]
+    found_a = found.risks["a"]
+    assert_exact(density["miss"].values, [found_a.miss_if_not.value, found_a.miss_if.value])
+    assert_exact(density["miss_se"].values, [found_a.miss_if_not.se, found_a.miss_if.se])
 
 
 def test_a_risk_strikes_though_all_comes_back_and_by_the_same_flag_as_elsewhere() -> None:
@@ -460,7 +464,7 @@ def test_a_density_where_hardly_any_year_differs() -> None:
     rare = risk("rare", probability=0.0003, window=[0, 0], severity=1.0, duration=12.0)
     density = engine.miss_drivers(scenario(plan(target=0.9 * YEAR), rare), paths=200_000).density("rare")
     width = float(np.diff(density["attainment"])[0])
-    assert float(density["strikes"].sum()) * width == pytest.approx(1.0)
+    assert float(density["density"].sel(part="rare strikes").sum()) * width == pytest.approx(1.0)
 
 
 def test_odds_have_an_answer_where_a_cell_is_empty() -> None:
@@ -491,7 +495,17 @@ def test_uncertain_knobs_are_drivers_too() -> None:
     edge = 1180.0 / 1200.0
     assert within(level.missed.value, 0.5 * (0.9 + edge), level.missed.se)
     assert within(level.attained.value, 0.5 * (edge + 1.1), level.attained.se)
-    assert level.kind == "world" and level.difference.value < 0 and found.telling is None
+    assert level.kind == "world" and level.difference.value < 0 and found.telling == ["demand.level"]
+    halves = found.density("demand.level")
+    # the lower half misses below 1180 of 1200 only, the upper half never
+    assert [part.rsplit(" ", 1)[0] for part in halves["part"].values] == [
+        "demand.level is below", "demand.level is at least",
+    ]  # fmt: skip
+    assert_exact(halves["share"].values, [0.5, 0.5])
+    assert within(halves["miss"].values[0], 2 * (edge - 0.9) / 0.2, halves["miss_se"].values[0])
+    assert halves["miss"].values[1] == 0.0
+    with pytest.raises(SimulationError, match="'level' is neither a risk nor a number of this study, such as"):
+        found.density("level")
 
 
 def test_what_is_drawn_on_a_path_is_compared_as_the_year_has_it() -> None:
@@ -562,7 +576,8 @@ def test_the_command_about_misses(small: str, tmp_path: Path) -> None:
     text = runner.invoke(app, arguments, catch_exceptions=False)
     assert text.exit_code == 0 and max(map(len, text.stdout.splitlines())) <= 100
     assert "P(miss)" in text.stdout and "Odds ratio" in text.stdout
-    assert [file.name[:8] for file in (tmp_path / "charts").iterdir()] == ["density_"]
+    charts = sorted(file.name for file in (tmp_path / "charts").iterdir())
+    assert charts[1] == "density_demand_level.png" and charts[0] in {f"density_{name}.png" for name in "abc"}
     found = json.loads(runner.invoke(app, [*arguments, "--json"], catch_exceptions=False).stdout)
     assert set(found["risks"]) == {"a", "b", "c"} and "demand.level" in found["numbers"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from engine.cli.base import (
     write_charts,
 )
 from engine.names import SENSITIVITY_METHODS, SENSITIVITY_OUTPUTS
+
+if TYPE_CHECKING:
+    from engine.analysis.sensitivity.drivers import MissDrivers
 
 
 @app.command()
@@ -127,13 +130,16 @@ def _drivers(
             plan, paths=PATHS if paths is None else paths, progress=report, announce=announce_compile, **how
         )  # fmt: skip
     if charts is not None:
-        risk = found.telling
-        if risk is None:
-            typer.echo("No chart: no risk can be told from chance.", err=True)
-        else:
-            from engine.plots import save_density
-
-            write_charts(lambda folder: save_density(found.density(risk), folder), charts)
+        _draw_densities(found, charts)
     from engine.report.drivers import driver_parts
 
     print_answer(found, driver_parts, as_json)
+
+
+def _draw_densities(found: MissDrivers, folder: Path) -> None:
+    if not found.telling:
+        typer.echo("No chart: no driver can be told from chance.", err=True)
+        return
+    from engine.plots import save_density
+
+    write_charts(lambda to: [file for name in found.telling for file in save_density(found.density(name), to)], folder)

@@ -126,8 +126,8 @@ def save_sensitivity(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
 
 
 def save_density(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
-    """Write the chart of a year with a risk and without into a folder as PNG; returns the files."""
-    return [save(density(dataset), Path(folder) / f"density_{_file_name(dataset.attrs['risk'])}.png")]
+    """Write the chart of a driver of misses into a folder as PNG; returns the files."""
+    return [save(density(dataset), Path(folder) / f"density_{_file_name(dataset.attrs['driver'])}.png")]
 
 
 def _file_name(name: str) -> str:

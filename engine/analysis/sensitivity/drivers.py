@@ -12,6 +12,7 @@ from engine import simulation
 from engine.analysis import estimates
 from engine.analysis.estimates import CLEAR, Chance, Figure
 from engine.analysis.sensitivity.demand import mean_demand
+from engine.analysis.sensitivity.density import densities
 from engine.analysis.sensitivity.indices import LEVEL, Z
 from engine.analysis.sensitivity.outputs import Progress
 from engine.errors import SimulationError
@@ -26,7 +27,7 @@ PATH, WORLD = "path", "world"  # drawn on every path, or once a world
 PATHS = 400_000
 DETAIL = ("risks", "drivers")
 FEWEST = 20  # years that miss, and years that attain, below which they are not compared
-BINS = 80  # of the densities
+CONSEQUENCES = (".loss", ".customers")  # what follows from draws rather than being one
 _CHUNK = 32_768  # paths at a time: the kernel's outputs are some 1.3 KB a path, of which a part is kept
 
 
@@ -111,6 +112,15 @@ class NumberDriver:
         }
 
 
+class Kept(NamedTuple):
+    """What is kept of every path, shape (worlds, paths) each; attainment is revenue over target. [1]"""
+
+    attained: np.ndarray
+    attainment: np.ndarray
+    struck: dict[str, np.ndarray]
+    numbers: dict[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class MissDrivers:
     """What sets misses apart.
@@ -122,9 +132,8 @@ class MissDrivers:
         The most telling first: by how far the odds ratio is surely from 1.
     numbers : dict of str to NumberDriver
         The most telling first: by how far the difference is surely from 0.
-    attainment : ndarray, shape (worlds, paths)
-        Revenue over target.
-    struck : dict of str to ndarray of bool, shape (worlds, paths)
+    kept : Kept
+        What the comparison stands on, path by path.
     """
 
     scenario: Scenario
@@ -132,8 +141,7 @@ class MissDrivers:
     p_miss: Chance
     risks: dict[str, RiskDriver]
     numbers: dict[str, NumberDriver]
-    attainment: np.ndarray
-    struck: dict[str, np.ndarray]
+    kept: Kept
 
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers."""
@@ -145,46 +153,41 @@ class MissDrivers:
         }  # fmt: skip
 
     @property
-    def telling(self) -> str | None:
-        """The risk whose strike says most about a miss; None where none can be told from chance."""
-        name = next(iter(self.risks), None)
-        return name if name is not None and self.risks[name].distance > 0.0 else None
+    def telling(self) -> list[str]:
+        """The risk and the drawn number that say most about a miss, so far as they can be told from chance."""
+        drawn = [name for name in self.numbers if not name.endswith(CONSEQUENCES)]
+        return [*(r for r in list(self.risks)[:1] if self.risks[r].distance > 0.0),
+                *(n for n in drawn[:1] if self.numbers[n].distance > 0.0)]  # fmt: skip
 
-    def density(self, risk: str) -> xr.Dataset:
-        """Densities of attainment in years in which a risk strikes, and in which it does not, for the chart.
+    def density(self, driver: str) -> xr.Dataset:
+        """Densities of attainment for the chart: with a risk and without, or below the median of a number and above.
 
         Raises
         ------
         SimulationError
-            If there is no such risk, or it strikes in every year, or in none.
+            If there is no such risk or number, or all years are of one kind.
         """
-        import xarray as xr
+        parts = self._parts(driver)
+        for kind, held in parts.items():
+            if not held.any():
+                raise SimulationError(f"driver: in no year {kind}: nothing to compare")
+        return densities(self.kept.attainment, ~self.kept.attained, parts).assign_attrs(
+            driver=driver, scenario=self.scenario.plan.name or self.scenario.file
+        )
 
-        if risk not in self.struck:
-            raise SimulationError(f"risk: {risk!r} is no risk of this scenario; risks are {', '.join(self.struck)}")
-        struck = self.struck[risk]
-        if struck.all() or not struck.any():
-            raise SimulationError(
-                f"risk: {risk} strikes in {'every' if struck.all() else 'no'} year: nothing to compare"
-            )
-        low, high = np.quantile(self.attainment, [0.0005, 0.9995])
-        if low == high:  # hardly any year differs from all others
-            low, high = self.attainment.min(), self.attainment.max()
-        edges = np.linspace(float(low), float(high), BINS + 1)
-        width, columns = edges[1] - edges[0], {}
-        for name, chosen in (("strikes", struck), ("spared", ~struck)):
-            values = self.attainment[chosen]
-            columns[name] = ("attainment", np.histogram(values, edges)[0] / (values.size * width), {"units": "1"})
-        found = self.risks[risk]
-        assert found.miss_if is not None and found.miss_if_not is not None
-        return xr.Dataset(
-            columns, {"attainment": 0.5 * (edges[1:] + edges[:-1])},
-            {
-                "risk": risk, "share": float(struck.mean()), "scenario": self.scenario.plan.name or self.scenario.file,
-                "miss_if": found.miss_if.value, "miss_if_se": found.miss_if.se,
-                "miss_if_not": found.miss_if_not.value, "miss_if_not_se": found.miss_if_not.se,
-            },
-        )  # fmt: skip
+    def _parts(self, driver: str) -> dict[str, np.ndarray]:
+        """Two kinds of years, in words."""
+        if driver in self.risks:
+            struck = self.kept.struck[driver]
+            return {f"{driver} does not strike": ~struck, f"{driver} strikes": struck}
+        values = next((column for name, _, _, column in _columns(self.run, self.kept) if name == driver), None)
+        if values is None:
+            some = ", ".join([*list(self.risks)[:3], *list(self.numbers)[:3]])
+            raise SimulationError(f"driver: {driver!r} is neither a risk nor a number of this study, such as {some}")
+        among = _among(driver, self.kept)
+        middle = float(np.median(values[among])) if among.any() else 0.0
+        low = values < middle
+        return {f"{driver} is below {middle:.4g}": among & low, f"{driver} is at least {middle:.4g}": among & ~low}
 
 
 def odds_ratio(missed: np.ndarray, struck: np.ndarray) -> Ratio | None:
@@ -266,8 +269,7 @@ def miss_drivers(
     missed = ~kept.attained
     _require_both(missed)
     return MissDrivers(
-        scenario, run, estimates.chance(missed), _risks(kept, missed), _numbers(run, kept, missed), kept.attainment,
-        kept.struck,
+        scenario, run, estimates.chance(missed), _risks(kept, missed), _numbers(run, kept, missed), kept,
     )  # fmt: skip
 
 
@@ -282,15 +284,6 @@ def _require_both(missed: np.ndarray) -> None:
         f"{found} the target: too few would {verb}, to compare them with; at least {FEWEST} are needed; "
         "ask for more paths, or another target (--set plan.target=...)"
     )
-
-
-class _Kept(NamedTuple):
-    """What is kept of every path, shape (worlds, paths) each."""
-
-    attained: np.ndarray
-    attainment: np.ndarray
-    struck: dict[str, np.ndarray]
-    numbers: dict[str, np.ndarray]
 
 
 def _rows(scenario: Scenario) -> dict[str, int]:
@@ -310,11 +303,11 @@ def _rows(scenario: Scenario) -> dict[str, int]:
     return rows | {name: row for name, row in drawn.items() if name in random - idle}
 
 
-def _simulate(run: Run, rows: dict[str, int], progress: Progress | None) -> _Kept:
+def _simulate(run: Run, rows: dict[str, int], progress: Progress | None) -> Kept:
     scenario, shape = run.scenario, (len(run.worlds), run.paths_per_world)
     value, flag = arrays.result_rows(scenario, DETAIL)
     target = run.worlds.read("plan.target")[:, None]
-    kept = _Kept(
+    kept = Kept(
         np.empty(shape, bool), np.empty(shape), {name: np.empty(shape, bool) for name in scenario.risks},
         {name: np.empty(shape) for name in rows},
     )  # fmt: skip
@@ -331,7 +324,7 @@ def _simulate(run: Run, rows: dict[str, int], progress: Progress | None) -> _Kep
     return kept
 
 
-def _risks(kept: _Kept, missed: np.ndarray) -> dict[str, RiskDriver]:
+def _risks(kept: Kept, missed: np.ndarray) -> dict[str, RiskDriver]:
     found = {}
     for name, struck in kept.struck.items():
         found[name] = RiskDriver(
@@ -344,7 +337,7 @@ def _risks(kept: _Kept, missed: np.ndarray) -> dict[str, RiskDriver]:
     return dict(sorted(found.items(), key=lambda item: -item[1].distance))
 
 
-def _numbers(run: Run, kept: _Kept, missed: np.ndarray) -> dict[str, NumberDriver]:
+def _numbers(run: Run, kept: Kept, missed: np.ndarray) -> dict[str, NumberDriver]:
     found = {}
     for name, kind, unit, values in _columns(run, kept):
         figures = _difference(values, missed, _among(name, kept))
@@ -353,7 +346,7 @@ def _numbers(run: Run, kept: _Kept, missed: np.ndarray) -> dict[str, NumberDrive
     return dict(sorted(found.items(), key=lambda item: -item[1].distance))
 
 
-def _columns(run: Run, kept: _Kept) -> Iterator[tuple[str, str, str, np.ndarray]]:
+def _columns(run: Run, kept: Kept) -> Iterator[tuple[str, str, str, np.ndarray]]:
     """Name, kind, unit and values of losses, customers, what was drawn on paths, and the uncertain knobs."""
     index = knobs.index(run.scenario)
     units = {"loss": run.scenario.plan.currency, "customers": "count", "start": "months"}
@@ -367,7 +360,7 @@ def _columns(run: Run, kept: _Kept) -> Iterator[tuple[str, str, str, np.ndarray]
         yield name, WORLD, index[name].unit, values
 
 
-def _among(name: str, kept: _Kept) -> np.ndarray:
+def _among(name: str, kept: Kept) -> np.ndarray:
     """Years that count for a number: of what is drawn for a risk those in which it strikes, else all."""
     head, _, rest = name.partition(".")
     risk, _, part = rest.partition(".")
