@@ -411,6 +411,13 @@ def test_what_makes_no_sense_is_refused(options: dict[str, float], message: str)
         engine.discover(scenario(*BEFORE_JUNE), **{**SMALL, **options})
 
 
+def test_what_is_left_out_of_the_search_is_typical_all_the_same() -> None:
+    found = engine.discover(two_risks(), leave_out=["risks.*"], reverse_by=0.1, **SMALL)
+    assert found.boxes == () and found.reverse is not None
+    assert found.reverse == engine.discover(two_risks(), reverse_by=0.1, **SMALL).reverse
+    assert found.reverse.combinations[0].strike == ("big",)
+
+
 def test_a_pattern_that_fits_nothing_is_named() -> None:
     with pytest.raises(SimulationError) as caught:
         engine.discover(scenario(*BEFORE_JUNE), leave_out=["risks.*", "risk.strike"], **SMALL)

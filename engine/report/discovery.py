@@ -34,9 +34,7 @@ def sentences(found: Discovery) -> list[str]:
     if found.too_few:
         return [_too_few(found)]
     if not found.boxes:
-        return [
-            "No kind of year stands out: nothing that is drawn for a year tells years that miss from years that do not."
-        ]
+        return ["No kind of year stands out: nothing that was searched tells years that miss clearly from all others."]
     texts = [_sentence(box, found, first=j == 0) for j, box in enumerate(found.boxes)]
     if found.together is not None and len(found.boxes) > 1:
         coverage, mass = found.together

@@ -15,7 +15,16 @@ from engine.analysis import estimates
 from engine.analysis.discovery import boxes, prim, words
 from engine.analysis.discovery.boxes import Cases, Found, Limits, Restriction, Step
 from engine.analysis.discovery.reverse import Reverse, reverse
-from engine.analysis.discovery.years import OF_RISKS, SIGNS, Factor, Kind, Years, list_factors, simulate_years
+from engine.analysis.discovery.years import (
+    OF_RISKS,
+    SIGNS,
+    Factor,
+    Kind,
+    Years,
+    list_factors,
+    searched_factors,
+    simulate_years,
+)
 from engine.analysis.estimates import Chance, Figure
 from engine.analysis.needs import Progress
 from engine.errors import SimulationError
@@ -320,11 +329,12 @@ def discover(
         simulation.plan_run(scenario, n, count, at, "random")
         for n, at in zip((search, search, paths), seeds, strict=True)
     ]
-    factors = list_factors(scenario, runs[0], leave_out)
+    factors = list_factors(scenario, runs[0])
+    kept = searched_factors(factors, signs, leave_out)
     simulation.compile_kernels(runs[0], announce)
     stages = _Stages(progress, sum(run.n_paths for run in runs), search * most_boxes)
     searched, chosen, fresh = (simulate_years(run, factors, stages.part(run.n_paths)) for run in runs)
-    first, second = (_cases(years, miss, signs) for years in (searched, chosen))
+    first, second = (_cases(years, miss, kept) for years in (searched, chosen))
     too_few = any(min(np.count_nonzero(c.missed), np.count_nonzero(~c.missed)) < FEWEST for c in (first, second))
     report = stages.part(search * most_boxes)
     found = [] if too_few else _cover(first, second, most, least_mass, most_boxes, report)
@@ -365,11 +375,11 @@ def _check(
         raise SimulationError("; ".join(faults))
 
 
-def _cases(years: Years, miss: float, signs: bool) -> Cases:
-    """Years to be searched, without the factors that are signs unless they are asked for."""
-    kept = [j for j, factor in enumerate(years.factors) if signs or factor.kind not in SIGNS]
-    if len(kept) < len(years.factors):
-        years = replace(years, factors=tuple(years.factors[j] for j in kept), values=years.values[kept])
+def _cases(years: Years, miss: float, kept: Sequence[Factor]) -> Cases:
+    """Years to be searched, with those of their factors that boxes may be made of."""
+    rows = [years.factors.index(factor) for factor in kept]
+    if len(rows) < len(years.factors):
+        years = replace(years, factors=tuple(kept), values=years.values[rows])
     return Cases(years, years.missed(miss), np.ones(years.short.shape, bool))
 
 

@@ -96,16 +96,11 @@ class Years:
         return found
 
 
-def list_factors(scenario: Scenario, run: Run, leave_out: Sequence[str] = ()) -> tuple[Factor, ...]:
-    """All factors of a scenario but those that a pattern names.
+def list_factors(scenario: Scenario, run: Run) -> tuple[Factor, ...]:
+    """All factors of a scenario.
 
     Of each risk whether it strikes comes first: where a limit on its start or severity says no more than that, the
     search takes the plainer one.
-
-    Raises
-    ------
-    SimulationError
-        Naming every pattern that fits no factor.
     """
     found = [
         Factor(f"risks.{risk}.{kind}", kind, risk, _RISK_UNITS[kind]) for risk in scenario.risks for kind in OF_RISKS
@@ -119,15 +114,27 @@ def list_factors(scenario: Scenario, run: Run, leave_out: Sequence[str] = ()) ->
     found += [Factor(f"funds.{fund}.left", Kind.LEFT, fund, "%") for fund in scenario.funds]
     taken = {factor.name for factor in found}
     found += [Factor(knob, Kind.KNOB, knob, _unit(scenario, knob)) for knob in run.worlds.values if knob not in taken]
-    useless = [pattern for pattern in leave_out if not any(fnmatchcase(factor.name, pattern) for factor in found)]
+    return tuple(found)
+
+
+def searched_factors(factors: Sequence[Factor], signs: bool, leave_out: Sequence[str]) -> tuple[Factor, ...]:
+    """Factors of which boxes may be made: no signs unless they are asked for, and none that a pattern names.
+
+    Raises
+    ------
+    SimulationError
+        Naming every pattern that fits no factor.
+    """
+    useless = [pattern for pattern in leave_out if not any(fnmatchcase(factor.name, pattern) for factor in factors)]
     if useless:
-        some = ", ".join(factor.name for factor in found[:3])
+        some = ", ".join(factor.name for factor in factors[:3])
         raise SimulationError(
             "factors that cannot be left out",
             [Fault("", pattern, "fits no factor", f"factors are {some} and so on; * stands for anything")
              for pattern in useless],
         )  # fmt: skip
-    return tuple(f for f in found if not any(fnmatchcase(f.name, pattern) for pattern in leave_out))
+    asked = (factor for factor in factors if signs or factor.kind not in SIGNS)
+    return tuple(f for f in asked if not any(fnmatchcase(f.name, pattern) for pattern in leave_out))
 
 
 _RISK_UNITS = {Kind.STRIKES: "", Kind.START: "months", Kind.SEVERITY: "%", Kind.DURATION: "months"}
