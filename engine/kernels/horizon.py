@@ -7,7 +7,7 @@ paths come later in fixed order, so threads and chunks cannot change a digit.
 
 import numpy as np
 
-from engine.kernels import customers, demand, hits, review, risks, spend, targets
+from engine.kernels import backlog, customers, demand, hits, losses, review, risks, spend, targets
 from engine.kernels.jit import compiled, packed, share_out, step
 from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
@@ -176,8 +176,8 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
     hits.respond(
         number, whole, at.risk, row, at.control.funds, value, exhausted, struck, block, mark, marks, span, month, n
     )
-    hits.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
-    hits.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
+    backlog.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
+    losses.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
     customers.turn_over(
         number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months,
         at.control.fours, month, n,
