@@ -1,0 +1,136 @@
+"""What ``attain decision`` prints for people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from engine.report.budget import MINUS, points
+from engine.report.figures import PM, Unit, money_unit, wrapped
+from engine.report.sensitivity import NAME, value_text
+from engine.report.summary import attain_text, make_table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from engine.budget.decision import DecisionSensitivity, KnobDecision
+    from engine.budget.reoptimise import KnobEnd
+    from engine.budget.switch import Switch
+
+SHOWN = 15  # knobs
+NAMED = 6  # lines and funds of a changed decision
+
+
+def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
+    """The whole answer, part by part, for a console of 100 columns."""
+    scenario, p = found.scenario, found.p_attain
+    unit = money_unit(scenario.plan.target.central(), scenario.plan.currency)
+    budget = f"{unit.named(found.problem.budget)} {scenario.plan.currency}"
+    title = Text.assemble(
+        (scenario.plan.name or scenario.file, "bold"), f": which numbers would change how {budget} are set out"
+    )
+    chance = attain_text(p.to_json(), found.fresh_paths, found.worlds)
+    across = f", {p.lo:.2f} to {p.hi:.2f} in 90 % of worlds" if found.worlds > 1 else ""
+    parts: list[RenderableType] = [
+        title, Text(f"With the present optimum P(attain) {chance}{across}"), Text(_headline(found, unit), "bold"),
+    ]  # fmt: skip
+    searched = [knob for knob in found.knobs if knob.worse.searched]
+    if searched:
+        parts.append(_padded(_table(found, searched[:SHOWN], unit)))
+    rest = _rest(found, searched)
+    if rest:
+        parts.append(Text(rest))
+    parts += [_padded(Text(_shifts(found, knob, unit))) for knob in found.changing]
+    if found.unfinished:
+        left = f"Interrupted: {len(found.unfinished)} more knobs were not finished and say nothing."
+        parts.append(_padded(Text(left, style="yellow")))
+    return [*parts, _padded(Text(_note(found), style="dim"))]
+
+
+def _padded(part: RenderableType) -> RenderableType:
+    return Padding(part, (1, 0, 0, 0))
+
+
+def _headline(found: DecisionSensitivity, unit: Unit) -> str:
+    """One sentence: how many knobs would change the decision, and what the worst of them costs."""
+    changing, least = found.changing, f"{100 * found.least:g} points of P(attain)"
+    of = "the one knob" if len(found.knobs) == 1 else f"{len(found.knobs)} knobs"
+    if not changing:
+        return (
+            f"None of {of} would change the allocation: wherever one goes, keeping the present optimum costs less than "
+            f"{least}, or no more than chance would show."
+        )
+    end = changing[0].worse
+    assert end.regret is not None
+    where = f"{changing[0].factor.name} at {value_text(changing[0].factor, end.value, unit)}"
+    forced = "" if end.allowed else " as far as it is allowed"
+    return (
+        f"Of {of}, {len(changing)} would change the allocation by {least} or more. Most: {where}, where keeping the "
+        f"present optimum{forced} would cost {_cost(end)} points."
+    )
+
+
+def _cost(end: KnobEnd) -> str:
+    """Regret in points, with no plus sign."""
+    assert end.regret is not None
+    return points(end.regret).removeprefix("+")
+
+
+def _table(found: DecisionSensitivity, rows: list[KnobDecision], unit: Unit) -> Table:
+    """The worse end of every knob at which the budget was set out anew."""
+    known = any(knob.worth is not None for knob in rows)
+    heads = ["Knob", "At", "Regret, points", f"Moved, {unit}", "Decision", "Switches at, 95 %"]
+    table = make_table(*heads, *(["Worth knowing"] if known else []))
+    for knob in rows:
+        end = knob.worse
+        changes = found.is_change(end)
+        cells = [
+            wrapped(knob.factor.name, NAME), value_text(knob.factor, end.value, unit), _cost(end),
+            unit.amount(end.moved), "changes" if changes else "stays", _switch(knob, knob.switch, unit),
+        ]  # fmt: skip
+        worth = "" if knob.worth is None else points(knob.worth).removeprefix("+")
+        table.add_row(*cells, *([worth] if known else []), style="bold" if changes else None)
+    return table
+
+
+def _switch(knob: KnobDecision, switch: Switch | None, unit: Unit) -> str:
+    """Where the decision switches, with its interval."""
+    if switch is None:
+        return ""
+    value, lo, hi = (value_text(knob.factor, v, unit) for v in switch)
+    return f"{value}\n{lo} to {hi}"
+
+
+def _rest(found: DecisionSensitivity, searched: list[KnobDecision]) -> str:
+    """What there is to say about the knobs without a row."""
+    words = []
+    if len(searched) > SHOWN:
+        words.append(f"{len(searched) - SHOWN} more knobs, each with no greater regret.")
+    kept = len(found.knobs) - len(searched)
+    if kept:
+        words.append(f"{kept} more knob{'s' * (kept > 1)}: no move away from the present optimum pays at either end.")
+    return " ".join(words)
+
+
+def _shifts(found: DecisionSensitivity, knob: KnobDecision, unit: Unit) -> str:
+    """What would gain and what would lose at the worse end."""
+    end, moved = knob.worse, found.shifts(knob.worse)
+    shown = list(moved.items())[:NAMED]
+    words = ", ".join(f"{name} {v / unit.scale:+,.1f}".replace("-", MINUS) for name, v in shown)
+    more = f", {len(moved) - NAMED} more" if len(moved) > NAMED else ""
+    return f"{knob.factor.name} at {value_text(knob.factor, end.value, unit)}: {words}{more} {unit}"
+
+
+def _note(found: DecisionSensitivity) -> str:
+    how = "the budget set out anew at every end" if found.every else "the budget set out anew where a move pays"
+    return (
+        f"One knob at a time, all else as uncertain as it is, {how}. Regret: P(attain) of the best allocation found "
+        "there less that of the present optimum, in percentage points, on the same "
+        f"{found.fresh_paths:,} fresh paths; {PM} is one standard error. A decision changes where regret is at least "
+        f"{100 * found.least:g} and above {found.sigmas:.1f} standard errors. Switches at: from here on the allocation "
+        "of that end is ahead of the present one. Worth knowing: points gained by setting the money out once the knob "
+        "is known."
+    )
