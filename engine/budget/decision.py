@@ -320,7 +320,8 @@ def _checked(
         share = None
     problem.build(scenario, by_quarter=False)  # without a decision there is nothing to ask
     wanted, spread = (list(knobs), share) if knobs else (default_knobs(scenario), SHARE if share is None else share)
-    factors = gather(lambda: choose(scenario, wanted, spread)) or []
+    chosen = [factor for text in wanted for factor in gather(partial(choose, scenario, [text], spread)) or []]
+    factors = list({factor.name: factor for factor in chosen}.values())
     at_ends = {factor.name: gather(partial(_both, scenario, factor)) for factor in factors}
     if faults:
         raise SimulationError(faults=list(dict.fromkeys(faults)))

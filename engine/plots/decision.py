@@ -20,6 +20,7 @@ PM = "\N{PLUS-MINUS SIGN}"
 _INTERVAL = 1.96  # standard errors, for 95 %
 _WIDTH = 36  # letters of a knob's name in one line
 _BAR = 0.36  # height of a bar, of a row
+_BEHIND = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}  # of words that cross a line
 _HALVES = (1, 2)  # a grid of regret to the left and money to the right
 
 
@@ -53,8 +54,7 @@ def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         right = _beside(ax)
         _bars(ax, shown, 100.0 * shown["regret"].values, 100.0 * shown["regret_se"].values, rows)
         _bars(right, shown, shown["moved"].values / scale, np.zeros(shown["moved"].shape), rows)
-        least = 100.0 * float(attrs["least"])
-        ax.axvline(least, color=GREY, lw=1.2, ls="--")
+        ax.axvline(100.0 * float(attrs["least"]), color=GREY, lw=1.2, ls="--")
         ax.set_yticks(rows, [textwrap.fill(str(name), _WIDTH, break_on_hyphens=False) for name in shown["knob"].values])
         right.set_yticks(rows, [""] * rows.size)
         ax.set_title("Regret, points of P(attain)", fontsize=10, weight="normal")
@@ -66,25 +66,33 @@ def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
             handles=[Patch(color=BLUE, label="knob at its low end"), Patch(color=ORANGE, label="at its high end")],
             loc="outside upper right", ncols=2,
         )  # fmt: skip
-        note = _note(dataset, int(searched.sum()), rows.size, least)
+        note = _note(dataset, shown, int(searched.sum()))
         figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color=GREY)
     return ax
 
 
-def _note(dataset: xr.Dataset, searched: int, shown: int, least: float) -> str:
+def _note(dataset: xr.Dataset, shown: xr.Dataset, searched: int) -> str:
     """What is drawn, and what is not."""
-    attrs, words = dataset.attrs, []
+    attrs = dataset.attrs
     p, error = (100 * float(attrs[name]) for name in ("p_attain", "p_attain_se"))
-    words.append(
-        f"Regret: what keeping the present optimum (P(attain) {p:.1f} {PM} {error:.1f} %, standard error) would give "
-        f"up; lines: 95 %; dashed: {least:g} points, from which on a decision counts as changed. Hatched: no change."
-    )
+    digits = 1 if error >= 0.05 else 2
+    words = [
+        f"Regret: what keeping the present optimum (P(attain) {p:.{digits}f} {PM} {error:.{digits}f} %, standard error) "
+        f"would give up; lines: 95 %; dashed: {100 * float(attrs['least']):g} points, from which on a decision counts as "
+        "changed."
+    ]
+    if not shown["changes"].values[shown["moved"].notnull().values].all():
+        words.append("Hatched: no change.")
+    if searched > shown.sizes["knob"]:
+        words.append(f"Left out: {_knobs(searched - shown.sizes['knob'])} with no greater regret.")
     kept = dataset.sizes["knob"] - searched
-    if searched > shown:
-        words.append(f"{searched - shown} more knobs with no greater regret.")
     if kept:
-        words.append(f"Of {kept} more no move pays.")
+        words.append(f"{_knobs(kept)} more: no move pays.")
     return textwrap.fill(" ".join(words), 140)
+
+
+def _knobs(n: int) -> str:
+    return f"{n} knob{'' if n == 1 else 's'}"
 
 
 def _beside(ax: Axes) -> Axes:
@@ -116,10 +124,11 @@ def _bars(ax: Axes, shown: xr.Dataset, value: np.ndarray, error: np.ndarray, row
             height[seen, k], at[seen], xerr=reach[seen, k], fmt="none", ecolor="#222222", elinewidth=1.2, capsize=2.5
         )
         for j, row in enumerate(at):
-            words = "no move pays" if np.isnan(value[j, k]) else knob_value(shown, j, ("low", "high")[k])
+            idle = bool(np.isnan(value[j, k]))
+            words = "no move pays" if idle else knob_value(shown, j, ("low", "high")[k])
             ax.annotate(
-                words, (max(height[j, k] + reach[j, k], 0.0), row), (5, 0), textcoords="offset points", va="center",
-                fontsize=8, color=GREY if np.isnan(value[j, k]) else "#333333",
+                words, (max(height[j, k] + reach[j, k], 0.0), row), (6, 0), textcoords="offset points", va="center",
+                fontsize=8, color=GREY if idle else "#333333", bbox=_BEHIND,
             )  # fmt: skip
     low = min(float((height - reach).min(initial=0.0)), 0.0)
     ax.set_xlim(low * 1.05, 1.35 * top)

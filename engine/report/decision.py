@@ -56,20 +56,22 @@ def _padded(part: RenderableType) -> RenderableType:
 
 def _headline(found: DecisionSensitivity, unit: Unit) -> str:
     """One sentence: how many knobs would change the decision, and what the worst of them costs."""
-    changing, least = found.changing, f"{100 * found.least:g} points of P(attain)"
-    of = "the one knob" if len(found.knobs) == 1 else f"{len(found.knobs)} knobs"
+    changing, least, count = found.changing, f"{100 * found.least:g} points of P(attain)", len(found.knobs)
+    if not found.knobs:
+        return "No knob was finished."
     if not changing:
+        none = f"{found.knobs[0].factor.name} would not" if count == 1 else f"None of {count} knobs would"
         return (
-            f"None of {of} would change the allocation: wherever one goes, keeping the present optimum costs less than "
-            f"{least}, or no more than chance would show."
+            f"{none} change the allocation: keeping the present optimum costs less than {least}, or no more than "
+            "chance would show, at either end."
         )
     end = changing[0].worse
-    assert end.regret is not None
+    of = f"{changing[0].factor.name}" if count == 1 else f"Of {count} knobs, {len(changing)}"
     where = f"{changing[0].factor.name} at {value_text(changing[0].factor, end.value, unit)}"
-    forced = "" if end.allowed else " as far as it is allowed"
+    forced = "" if end.allowed else "; what constraints do not allow of it is not kept"
     return (
-        f"Of {of}, {len(changing)} would change the allocation by {least} or more. Most: {where}, where keeping the "
-        f"present optimum{forced} would cost {_cost(end)} points."
+        f"{of} would change the allocation: keeping the present optimum would cost {least} or more. Most: {where}, "
+        f"{_cost(end)} points{forced}."
     )
 
 
@@ -100,7 +102,8 @@ def _switch(knob: KnobDecision, switch: Switch | None, unit: Unit) -> str:
     """Where the decision switches, with its interval."""
     if switch is None:
         return ""
-    value, lo, hi = (value_text(knob.factor, v, unit) for v in switch)
+    digits = 4 if switch.hi - switch.lo < 0.02 * abs(switch.value) else 3
+    value, lo, hi = (value_text(knob.factor, v, unit, digits) for v in switch)
     return f"{value}\n{lo} to {hi}"
 
 

@@ -68,7 +68,7 @@ def with_knob(scenario: Scenario, name: str, value: float) -> Scenario:
         If there is no such knob, or the scenario does not hold with this number.
     """
     raw = tomllib.loads(scenario.resolved_text())
-    fault = changes.apply(raw, f"{name}={value!r}")
+    fault = changes.apply(raw, f"{name}={float(value)!r}")
     if fault is not None:
         raise ScenarioError(faults=[fault])
     found, faults = load.build(raw, scenario.file)
