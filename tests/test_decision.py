@@ -233,6 +233,8 @@ def test_knowing_what_says_nothing_is_worth_nothing() -> None:
     found = [knowing.worth(rng.normal(-0.05, 1.0, (8, 256)), rng.uniform(size=256)) for _ in range(200)]
     gained = np.array([figure.value for figure in found])
     # a rule that is judged in the worlds that made it would gain some 0.2 by luck
+    better = knowing.worth(np.array([rng.normal(0.5, 1.0, 256)]), rng.uniform(size=256))
+    assert within(better.value, 0.0, max(better.se, 1e-3))  # what is better anyhow needs no knowing
     assert gained.mean() <= 5 * gained.std(ddof=1) / math.sqrt(gained.size)
     assert knowing.worth(np.empty((0, 256)), rng.uniform(size=256)) == (0.0, 0.0)
 

@@ -19,11 +19,12 @@ _DEGREE = 3
 
 
 def worth(ahead: np.ndarray, values: np.ndarray) -> Figure:
-    """Gain of P by choosing the allocation after the knob is known, over keeping the present one whatever it is.
+    """Gain of P by choosing the allocation after the knob is known, over the best choice without knowing it.
 
     In each world the alternative is taken of which a regression on the knob, over *other* worlds, says that it is
-    furthest ahead, or none. What that choice then gains in this world is free of the luck by which it was made. Since
-    the rule and its alternatives may not be the best there are, this is the least that knowing is worth.
+    furthest ahead, or none; and without knowing, that with the best mean over the other worlds. What these choices then
+    bring in this world is free of the luck by which they were made. Since neither the rule nor its alternatives may be
+    the best there are, this is the least that knowing is worth.
 
     Parameters
     ----------
@@ -50,8 +51,16 @@ def worth(ahead: np.ndarray, values: np.ndarray) -> Figure:
     for number in range(FOLDS):
         here, there = fold == number, fold != number
         weights, *_ = np.linalg.lstsq(basis[there], ahead[:, there].T, rcond=None)
-        promised = basis[here] @ weights
-        best = promised.argmax(axis=1)
-        own = ahead[best, np.flatnonzero(here)]
-        gained[here] = np.where(promised.max(axis=1) > 0.0, own, 0.0)
+        knowing = _chosen(basis[here] @ weights, ahead[:, here])
+        gained[here] = knowing - _chosen(ahead[:, there].mean(axis=1)[None, :], ahead[:, here])
     return Figure(float(gained.mean()), float(gained.std(ddof=1) / np.sqrt(worlds)))
+
+
+def _chosen(promised: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    """What the most promising alternative brings in each world, or nothing where none promises anything.
+
+    Promises have the shape (worlds, alternatives), or (1, alternatives) where they are the same in all worlds.
+    """
+    best = np.broadcast_to(promised.argmax(axis=1), ahead.shape[1])
+    found: np.ndarray = np.where(promised.max(axis=1) > 0.0, ahead[best, np.arange(ahead.shape[1])], 0.0)
+    return found

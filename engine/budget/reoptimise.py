@@ -21,6 +21,7 @@ from engine.scenario.worlds import fresh_seed
 
 SCREEN_PATHS = 6_400  # on which a screen looks for a move that pays
 POLISHES = 6  # searches at most that start from the optimum of the one before
+FAR = 5.0  # times the gain that is worth a search: such a promise may be of an optimum elsewhere
 SEARCH_WORK = 6  # a search takes about as long as so many screens
 
 Progress = Callable[[int, int], None]
@@ -175,15 +176,19 @@ class Work:
         now = local.value(kept)
         promise = local.value(search.best_of(local, kept)) - now
         allowed = bool(decision.holds(self._x))
-        pays = promise >= min(setting.goal.tolerance(now), max(self._least, 1e-6))
-        return KnobEnd(value, promise, allowed, searched=False), pays or not allowed
+        return KnobEnd(value, promise, allowed, searched=False), promise >= self._enough(setting, now) or not allowed
+
+    def _enough(self, setting: Setting, now: float) -> float:
+        """Gain that is worth a search where P is `now`."""
+        return min(setting.goal.tolerance(now), max(self._least, 1e-6))
 
     def _search(self, scenario: Scenario, end: KnobEnd) -> KnobEnd:
         """Set the budget out anew, and judge both allocations on fresh paths."""
         setting = self._study.setting(scenario)
         decision, search = setting.problem, setting.search()
         kept = decision.nearest(self._x)
-        best = tidy(decision, search.best_from([kept, decision.plan]))
+        far = self._every or not end.allowed or end.promise >= FAR * self._enough(setting, search.score(kept))
+        best = tidy(decision, search.best_from([kept, decision.plan] if far else [kept]))
         if search.score(best) <= search.score(kept):
             best = kept  # a tie is no reason to move money
         fresh = self._study.fresh(setting)

@@ -77,9 +77,9 @@ def _note(dataset: xr.Dataset, shown: xr.Dataset, searched: int) -> str:
     p, error = (100 * float(attrs[name]) for name in ("p_attain", "p_attain_se"))
     digits = 1 if error >= 0.05 else 2
     words = [
-        f"Regret: what keeping the present optimum (P(attain) {p:.{digits}f} {PM} {error:.{digits}f} %, standard error) "
-        f"would give up; lines: 95 %; dashed: {100 * float(attrs['least']):g} points, from which on a decision counts as "
-        "changed."
+        f"Regret: what keeping the present optimum (P(attain) {p:.{digits}f} {PM} {error:.{digits}f} %, standard "
+        "error) would give up; lines: 95 %; dashed: "
+        f"{100 * float(attrs['least']):g} points, from which on a decision counts as changed."
     ]
     if not shown["changes"].values[shown["moved"].notnull().values].all():
         words.append("Hatched: no change.")
