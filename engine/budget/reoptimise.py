@@ -21,7 +21,7 @@ from engine.scenario.worlds import fresh_seed
 
 SCREEN_PATHS = 6_400  # on which a screen looks for a move that pays
 POLISHES = 6  # searches at most that start from the optimum of the one before
-FAR = 5.0  # times the gain that is worth a search: such a promise may be of an optimum elsewhere
+FAR = 2.0  # times the gain that is worth a search: such a promise may be of an optimum elsewhere
 SEARCH_WORK = 6  # a search takes about as long as so many screens
 
 Progress = Callable[[int, int], None]

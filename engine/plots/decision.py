@@ -55,7 +55,7 @@ def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         _bars(ax, shown, 100.0 * shown["regret"].values, 100.0 * shown["regret_se"].values, rows)
         _bars(right, shown, shown["moved"].values / scale, np.zeros(shown["moved"].shape), rows)
         ax.axvline(100.0 * float(attrs["least"]), color=GREY, lw=1.2, ls="--")
-        ax.set_yticks(rows, [textwrap.fill(str(name), _WIDTH, break_on_hyphens=False) for name in shown["knob"].values])
+        ax.set_yticks(rows, [_label(str(name)) for name in shown["knob"].values])
         right.set_yticks(rows, [""] * rows.size)
         ax.set_title("Regret, points of P(attain)", fontsize=10, weight="normal")
         right.set_title(f"Money moved, {unit_name(prefix, attrs.get('currency', ''))}", fontsize=10, weight="normal")
@@ -69,6 +69,23 @@ def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         note = _note(dataset, shown, int(searched.sum()))
         figure.supxlabel(note, x=0.01, ha="left", fontsize=9, color=GREY)
     return ax
+
+
+def _label(name: str) -> str:
+    """A knob's name in lines that begin where it has a dot.
+
+    Examples
+    --------
+    >>> _label("lines.shops_and_dealers.response.ceiling")
+    'lines.shops_and_dealers.response\\n.ceiling'
+    """
+    first, *rest = name.split(".")
+    lines = [first]
+    for part in rest:
+        if len(lines[-1]) + 1 + len(part) > _WIDTH:
+            lines.append("")
+        lines[-1] += f".{part}"
+    return "\n".join(lines)
 
 
 def _note(dataset: xr.Dataset, shown: xr.Dataset, searched: int) -> str:

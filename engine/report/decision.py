@@ -16,11 +16,12 @@ from engine.report.summary import attain_text, make_table
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from engine.analysis.estimates import Figure
     from engine.budget.decision import DecisionSensitivity, KnobDecision
     from engine.budget.reoptimise import KnobEnd
     from engine.budget.switch import Switch
 
-SHOWN = 15  # knobs
+SHOWN = 10  # knobs that do not change the decision
 NAMED = 6  # lines and funds of a changed decision
 
 
@@ -39,7 +40,7 @@ def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
     ]  # fmt: skip
     searched = [knob for knob in found.knobs if knob.worse.searched]
     if searched:
-        parts.append(_padded(_table(found, searched[:SHOWN], unit)))
+        parts.append(_padded(_table(found, searched[: _rows(found)], unit)))
     rest = _rest(found, searched)
     if rest:
         parts.append(Text(rest))
@@ -76,25 +77,31 @@ def _headline(found: DecisionSensitivity, unit: Unit) -> str:
 
 
 def _cost(end: KnobEnd) -> str:
-    """Regret in points, with no plus sign."""
+    """Regret in points."""
     assert end.regret is not None
-    return points(end.regret).removeprefix("+")
+    return _points(end.regret)
+
+
+def _points(figure: Figure) -> str:
+    """Points with no plus sign; 0 where nothing differs on any path."""
+    return "0" if figure == (0.0, 0.0) else points(figure).removeprefix("+")
 
 
 def _table(found: DecisionSensitivity, rows: list[KnobDecision], unit: Unit) -> Table:
-    """The worse end of every knob at which the budget was set out anew."""
-    known = any(knob.worth is not None for knob in rows)
-    heads = ["Knob", "At", "Regret, points", f"Moved, {unit}", "Decision", "Switches at, 95 %"]
-    table = make_table(*heads, *(["Worth knowing"] if known else []))
+    """The worse end of every knob at which the budget was set out anew, those that change the decision first."""
+    known, switches = any(knob.worth is not None for knob in rows), any(knob.switch is not None for knob in rows)
+    heads = ["Switches at"] * switches + ["Worth knowing"] * known
+    table = make_table("Knob", "At", "Regret, points", f"Moved, {unit}", *heads)
     for knob in rows:
         end = knob.worse
-        changes = found.is_change(end)
-        cells = [
+        if table.row_count and not found.is_change(end) and found.is_change(rows[table.row_count - 1].worse):
+            table.add_section()
+        worth = "" if knob.worth is None else _points(knob.worth)
+        more = [_switch(knob, knob.switch, unit)] * switches + [worth] * known
+        table.add_row(
             wrapped(knob.factor.name, NAME), value_text(knob.factor, end.value, unit), _cost(end),
-            unit.amount(end.moved), "changes" if changes else "stays", _switch(knob, knob.switch, unit),
-        ]  # fmt: skip
-        worth = "" if knob.worth is None else points(knob.worth).removeprefix("+")
-        table.add_row(*cells, *([worth] if known else []), style="bold" if changes else None)
+            unit.amount(end.moved), *more,
+        )  # fmt: skip
     return table
 
 
@@ -107,11 +114,17 @@ def _switch(knob: KnobDecision, switch: Switch | None, unit: Unit) -> str:
     return f"{value}\n{lo} to {hi}"
 
 
+def _rows(found: DecisionSensitivity) -> int:
+    """Knobs in the table at most."""
+    return len(found.changing) + SHOWN
+
+
 def _rest(found: DecisionSensitivity, searched: list[KnobDecision]) -> str:
     """What there is to say about the knobs without a row."""
     words = []
-    if len(searched) > SHOWN:
-        words.append(f"{len(searched) - SHOWN} more knobs, each with no greater regret.")
+    left = len(searched) - _rows(found)
+    if left > 0:
+        words.append(f"{left} more knob{'s' * (left > 1)} with no greater regret.")
     kept = len(found.knobs) - len(searched)
     if kept:
         words.append(f"{kept} more knob{'s' * (kept > 1)}: no move away from the present optimum pays at either end.")
@@ -132,8 +145,8 @@ def _note(found: DecisionSensitivity) -> str:
     return (
         f"One knob at a time, all else as uncertain as it is, {how}. Regret: P(attain) of the best allocation found "
         "there less that of the present optimum, in percentage points, on the same "
-        f"{found.fresh_paths:,} fresh paths; {PM} is one standard error. A decision changes where regret is at least "
+        f"{found.fresh_paths:,} fresh paths; {PM} is one standard error. The decision changes where regret is at least "
         f"{100 * found.least:g} and above {found.sigmas:.1f} standard errors. Switches at: from here on the allocation "
-        "of that end is ahead of the present one. Worth knowing: points gained by setting the money out once the knob "
-        "is known."
+        "of that end is ahead of the present one, with a 95 % interval. Worth knowing: points gained by setting the "
+        "money out once the knob is known."
     )
