@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -329,6 +330,19 @@ def test_an_interruption_keeps_what_is_finished() -> None:
     found = decide(either(), *names, progress=later)
     assert [knob.factor.name for knob in found.knobs] == [name.partition("=")[0] for name in names[1:]]
     assert found.unfinished == ["lines.a.response.ceiling"] and decision_parts(found)
+
+
+def test_the_command_says_that_it_was_interrupted(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(done: int, total: int) -> None:
+        if done >= 5:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.cli.budget.progress", lambda of_paths: nullcontext(stop))
+    text, said = run(
+        "decision", small, "--paths", "4000", "--knob", "streams.shop.margin=10%",
+        "--knob", "lines.stores.response.ceiling=40%", code=130,
+    )  # fmt: skip
+    assert "1 more knob was not finished" in " ".join(text.split()) and "Interrupted: 1 of the knobs" in said
 
 
 def test_the_chart_shows_what_was_searched() -> None:

@@ -265,7 +265,7 @@ def decision(
 
         print_parts(*decision_parts(found))
     if found.unfinished:
-        typer.echo(f"Interrupted: {len(found.unfinished)} knobs were not finished.", err=True)
+        typer.echo(f"Interrupted: {len(found.unfinished)} of the knobs left out.", err=True)
         raise typer.Exit(INTERRUPTED)
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from engine.report.budget import MINUS, points
 from engine.report.figures import PM, Unit, money_unit, wrapped
-from engine.report.sensitivity import NAME, value_text
+from engine.report.sensitivity import value_text
 from engine.report.summary import attain_text, make_table
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.budget.reoptimise import KnobEnd
     from engine.budget.switch import Switch
 
+NAME = 24  # columns of a name
 SHOWN = 10  # knobs that do not change the decision
 NAMED = 6  # lines and funds of a changed decision
 
@@ -46,8 +47,9 @@ def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
         parts.append(Text(rest))
     parts += [_padded(Text(_shifts(found, knob, unit))) for knob in found.changing]
     if found.unfinished:
-        left = f"Interrupted: {len(found.unfinished)} more knobs were not finished and say nothing."
-        parts.append(_padded(Text(left, style="yellow")))
+        count = len(found.unfinished)
+        left = "1 more knob was" if count == 1 else f"{count} more knobs were"
+        parts.append(_padded(Text(f"Interrupted: {left} not finished.", style="yellow")))
     return [*parts, _padded(Text(_note(found), style="dim"))]
 
 
@@ -90,7 +92,7 @@ def _points(figure: Figure) -> str:
 def _table(found: DecisionSensitivity, rows: list[KnobDecision], unit: Unit) -> Table:
     """The worse end of every knob at which the budget was set out anew, those that change the decision first."""
     known, switches = any(knob.worth is not None for knob in rows), any(knob.switch is not None for knob in rows)
-    heads = ["Switches at"] * switches + ["Worth knowing"] * known
+    heads = ["Switches at"] * switches + ["Knowing it"] * known
     table = make_table("Knob", "At", "Regret, points", f"Moved, {unit}", *heads)
     for knob in rows:
         end = knob.worse
@@ -147,6 +149,6 @@ def _note(found: DecisionSensitivity) -> str:
         "there less that of the present optimum, in percentage points, on the same "
         f"{found.fresh_paths:,} fresh paths; {PM} is one standard error. The decision changes where regret is at least "
         f"{100 * found.least:g} and above {found.sigmas:.1f} standard errors. Switches at: from here on the allocation "
-        "of that end is ahead of the present one, with a 95 % interval. Worth knowing: points gained by setting the "
-        "money out once the knob is known."
+        "of that end is ahead of the present one, with a 95 % interval. Knowing it: points gained by setting the money "
+        "out once the knob is known."
     )
