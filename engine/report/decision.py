@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NAME = 24  # columns of a name
 SHOWN = 10  # knobs that do not change the decision
+TOLD = 8  # changed decisions that are told in full
 NAMED = 6  # lines and funds of a changed decision
 
 
@@ -45,7 +46,7 @@ def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
     rest = _rest(found, searched)
     if rest:
         parts.append(Text(rest))
-    parts += [_padded(Text(_shifts(found, knob, unit))) for knob in found.changing]
+    parts += [_padded(Text(_shifts(found, knob, unit))) for knob in found.changing[:TOLD]]
     if found.unfinished:
         count = len(found.unfinished)
         left = "1 more knob was" if count == 1 else f"{count} more knobs were"
@@ -143,12 +144,18 @@ def _shifts(found: DecisionSensitivity, knob: KnobDecision, unit: Unit) -> str:
 
 
 def _note(found: DecisionSensitivity) -> str:
+    """What was done, and what the columns mean."""
     how = "the budget set out anew at every end" if found.every else "the budget set out anew where a move pays"
-    return (
+    words = [
         f"One knob at a time, all else as uncertain as it is, {how}. Regret: P(attain) of the best allocation found "
         "there less that of the present optimum, in percentage points, on the same "
         f"{found.fresh_paths:,} fresh paths; {PM} is one standard error. The decision changes where regret is at least "
-        f"{100 * found.least:g} and above {found.sigmas:.1f} standard errors. Switches at: from here on the allocation "
-        "of that end is ahead of the present one, with a 95 % interval. Knowing it: points gained by setting the money "
-        "out once the knob is known."
-    )
+        f"{100 * found.least:g} and above {found.sigmas:.1f} standard errors."
+    ]
+    if any(knob.switch is not None for knob in found.knobs):
+        words.append(
+            "Switches at: from here on the allocation of that end is ahead of the present one, with a 95 % interval."
+        )
+    if any(knob.worth is not None for knob in found.knobs):
+        words.append("Knowing it: points gained by setting the money out once the knob is known.")
+    return " ".join(words)
