@@ -66,9 +66,9 @@ def test_the_optimum_flips_where_theory_says() -> None:
         assert within(end.p_kept.value, p_of(kept), end.p_kept.se)
         assert end.moved == 100.0 and found.shifts(end) == {"a": -100.0, "b": 100.0}
     assert not a.high.searched and a.high.promise == 0.0  # the line that has all gets better still
-    assert a.switch is not None and b.switch is not None
+    assert a.low.switch is not None and b.high.switch is not None and a.high.switch is b.low.switch is None
     # both lines are alike but for their ceilings: the decision switches where these are equal
-    for found_at, exact in ((a.switch, 0.18), (b.switch, 0.2)):
+    for found_at, exact in ((a.low.switch, 0.18), (b.high.switch, 0.2)):
         assert found_at.lo <= found_at.value <= found_at.hi
         assert found_at.value == pytest.approx(exact, abs=1e-3) and found_at.hi - found_at.lo < 2e-3
 
@@ -86,7 +86,7 @@ def test_a_knob_without_effect_changes_nothing(every: bool) -> None:
     )
     found = decide(plan_, "streams.shop.margin=50%", every=every)
     (knob,) = found.knobs
-    assert found.changing == [] and knob.switch is None and knob.worth is None
+    assert found.changing == [] and knob.worth is None
     for end in knob.ends:
         assert end.searched == every and end.allowed
         assert (end.regret, end.moved) == (((0.0, 0.0), 0.0) if every else (None, None))
@@ -125,6 +125,23 @@ def test_regret_is_what_a_full_enumeration_finds() -> None:
     assert p(a, b) == pytest.approx(end.p_kept.value + end.regret.value, abs=1e-9)
 
 
+def test_a_decision_may_switch_on_both_sides() -> None:
+    plan_ = one_month(
+        concave("a", ceiling=0.1, scale=20.0, amount=40.0), concave("b", ceiling=0.15, scale=60.0, amount=20.0)
+    )
+    found = decide(plan_, "lines.b.response.ceiling=0.05:0.4")
+    knob = of(found, "lines.b.response.ceiling")
+    low, high = knob.low.switch, knob.high.switch
+    assert low is not None and high is not None
+    assert 0.05 < low.lo <= low.hi < 0.15 < high.lo <= high.hi < 0.4
+    # both allocations are alike where what a loses is what b gains, and b's lift is linear in its ceiling
+    for end, at in ((knob.low, low), (knob.high, high)):
+        assert end.amounts is not None
+        (a, b), (c, d) = found.amounts.values(), end.amounts.values()
+        exact = (lift(0.1, 20.0, a) - lift(0.1, 20.0, c)) / (lift(1.0, 60.0, d) - lift(1.0, 60.0, b))
+        assert within(at.value, exact, at.se)
+
+
 def test_it_agrees_with_a_new_optimisation() -> None:
     plan_ = either()
     end = of(decide(plan_, "lines.a.response.ceiling=0.1:0.3"), "lines.a.response.ceiling").low
@@ -148,7 +165,7 @@ def test_an_optimum_far_away_is_found_where_responses_are_s_shaped() -> None:
 def test_keeping_is_what_constraints_leave_of_the_optimum() -> None:
     plan_ = one_month(concave("a", ceiling=0.2, scale=50.0, maximum=80.0), concave("b", ceiling=0.02, scale=50.0))
     knob = of(decide(plan_, "lines.a.maximum=0:100"), "lines.a.maximum")
-    assert not knob.low.allowed and knob.low.searched and knob.switch is None
+    assert not knob.low.allowed and knob.low.searched and knob.low.switch is None
     # what line a may not have is best given to b, but keeping lets it lie
     exact = chance(BASE * (1 + lift(0.02, 50.0, 100.0)), TARGET) - chance(
         BASE * (1 + lift(0.02, 50.0, found_b(plan_))), TARGET
@@ -281,7 +298,7 @@ def test_the_command_prints_json_and_a_chart(small: str, tmp_path: Path) -> None
     assert found["changing"] == ["lines.stores.response.ceiling"] and knob["changes"]
     assert set(knob["regret"]) == {"value", "se"} and knob["regret"]["se"] > 0
     assert set(knob["ends"]["low"]) >= {"value", "promise", "allowed", "searched", "allocation", "moved", "p_kept"}
-    assert set(knob["switch"]) == {"value", "lo", "hi"}
+    assert set(knob["ends"]["low"]["switch"]) == {"value", "lo", "hi"} and knob["ends"]["high"]["switch"] is None
     assert found["unfinished"] == [] and set(found["p_attain"]) >= {"value", "se", "se_sampling"}
 
 

@@ -42,8 +42,6 @@ class KnobDecision:
     ----------
     factor : Factor
     low, high : KnobEnd
-    switch : Switch or None
-        Of a knob that changes the decision: where the allocation that is best at its worse end overtakes the present.
     worth : Figure or None
         What knowing the knob before deciding would add to P(attain); None of a knob that is not uncertain.
     """
@@ -51,7 +49,6 @@ class KnobDecision:
     factor: Factor
     low: KnobEnd
     high: KnobEnd
-    switch: Switch | None = None
     worth: Figure | None = None
 
     @property
@@ -149,12 +146,12 @@ class DecisionSensitivity:
             name: end.to_json() | {"changes": self.is_change(end), "shifts": self.shifts(end)}
             for name, end in zip(ENDS, knob.ends, strict=True)
         }
-        regret, switch, worth = knob.regret, knob.switch, knob.worth
+        regret, worth = knob.regret, knob.worth
         return {
             "name": knob.factor.name, "unit": knob.factor.knob.unit, "kind": knob.factor.knob.kind,
             "central": knob.factor.central, "changes": knob in self.changing,
             "regret": None if regret is None else regret.to_json(), "ends": ends,
-            "switch": None if switch is None else switch.to_json(), "worth": None if worth is None else worth.to_json(),
+            "worth": None if worth is None else worth.to_json(),
         }  # fmt: skip
 
     @property
@@ -265,7 +262,7 @@ def decision_sensitivity(
     finished = work.run(factors, at_ends)
     sigmas = _sigmas(sum(end.searched for ends in finished.values() for end in ends))
     rows = [KnobDecision(f, *finished[f.name]) for f in factors if f.name in finished]
-    rows = [replace(row, switch=_switch(study, scenario, x, row, least, sigmas)) for row in rows]
+    rows = [_with_switches(row, study, x, least, sigmas) for row in rows]
     rows = _with_worth(rows, present, x)
     order = sorted(rows, key=lambda row: -np.inf if row.regret is None else row.regret.value, reverse=True)
     return DecisionSensitivity(
@@ -363,23 +360,29 @@ def _is_change(end: KnobEnd, least: float, sigmas: float) -> bool:
     return regret is not None and regret.value >= least and regret.value > sigmas * regret.se
 
 
-def _switch(
-    study: Study, scenario: Scenario, x: np.ndarray, row: KnobDecision, least: float, sigmas: float
-) -> Switch | None:
-    """Where the allocation that is best at the worse end overtakes the present one; None where no end is a change."""
-    end, factor = row.worse, row.factor
-    if not _is_change(end, least, sigmas) or not end.allowed:
+def _with_switches(row: KnobDecision, study: Study, x: np.ndarray, least: float, sigmas: float) -> KnobDecision:
+    """The row with where the decision switches on the way to each end at which it changes."""
+    factor = row.factor
+    low, high = (
+        replace(end, switch=_switch(study, factor, x, end, other.value)) if _is_change(end, least, sigmas) else end
+        for end, other in (row.ends, row.ends[::-1])
+    )
+    return replace(row, low=low, high=high)
+
+
+def _switch(study: Study, factor: Factor, x: np.ndarray, end: KnobEnd, other: float) -> Switch | None:
+    """Where the allocation that is best at an end overtakes the present one; None where that is not allowed there."""
+    if not end.allowed:
         return None
     assert end.amounts is not None and end.regret is not None
     rival = np.array(list(end.amounts.values()))
 
     def ahead(value: float) -> Figure:
-        setting = study.setting(with_knob(scenario, factor.name, value))
+        setting = study.setting(with_knob(study.scenario, factor.name, value))
         fresh, both = study.fresh(setting), [setting.problem.nearest(amounts) for amounts in (rival, x)]
         ours, theirs = (attained(fresh, amounts) for amounts in both)
         return estimates.mean(ours - theirs)
 
-    other = factor.low if end is row.high else factor.high
     try:
         return switch.find(ahead, end.value, factor.central, other, end.regret)
     except KeyboardInterrupt:

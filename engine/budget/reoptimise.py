@@ -16,6 +16,7 @@ from engine.budget import goals
 from engine.budget.goals import MET
 from engine.budget.optimise import Setting, prepare, tidy
 from engine.budget.oracle import Oracle
+from engine.budget.switch import Switch
 from engine.scenario.model import Scenario
 from engine.scenario.worlds import fresh_seed
 
@@ -51,6 +52,8 @@ class KnobEnd:
     regret : Figure or None
         What the best found has over it, on the same fresh paths. The best found is not surely the best there is, so
         this is the least that keeping gives up, and may be negative by chance.
+    switch : Switch or None
+        Where the decision changes at this end: the value from which on the best found here is ahead of the present one.
     """
 
     value: float
@@ -61,6 +64,7 @@ class KnobEnd:
     moved: float | None = None
     p_kept: Chance | None = None
     regret: Figure | None = None
+    switch: Switch | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
@@ -69,6 +73,7 @@ class KnobEnd:
             "allocation": self.amounts, "moved": self.moved,
             "p_kept": None if self.p_kept is None else self.p_kept.to_json(),
             "regret": None if self.regret is None else self.regret.to_json(),
+            "switch": None if self.switch is None else self.switch.to_json(),
         }  # fmt: skip
 
 

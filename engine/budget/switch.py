@@ -23,6 +23,11 @@ class Switch(NamedTuple):
     lo: float
     hi: float
 
+    @property
+    def se(self) -> float:
+        """Half of the interval as a standard error."""
+        return (self.hi - self.lo) / (2.0 * Z)
+
     def to_json(self) -> dict[str, float]:
         """Plain numbers."""
         return self._asdict()

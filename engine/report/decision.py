@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.report.budget import MINUS, points
-from engine.report.figures import PM, Unit, money_unit, wrapped
+from engine.report.figures import PM, Unit, money_unit, with_error, wrapped
 from engine.report.sensitivity import value_text
 from engine.report.summary import attain_text, make_table
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from engine.analysis.estimates import Figure
     from engine.budget.decision import DecisionSensitivity, KnobDecision
     from engine.budget.reoptimise import KnobEnd
-    from engine.budget.switch import Switch
 
-NAME = 24  # columns of a name
+NAME = 23  # columns of a name
 SHOWN = 10  # knobs that do not change the decision
 TOLD = 8  # changed decisions that are told in full
 NAMED = 6  # lines and funds of a changed decision
@@ -92,15 +91,18 @@ def _points(figure: Figure) -> str:
 
 def _table(found: DecisionSensitivity, rows: list[KnobDecision], unit: Unit) -> Table:
     """The worse end of every knob at which the budget was set out anew, those that change the decision first."""
-    known, switches = any(knob.worth is not None for knob in rows), any(knob.switch is not None for knob in rows)
-    heads = ["Switches at"] * switches + ["Knowing it"] * known
+    known, switches = (
+        any(knob.worth is not None for knob in rows),
+        any(end.switch for knob in rows for end in knob.ends),
+    )
+    heads = ["Stays while"] * switches + ["Knowing it"] * known
     table = make_table("Knob", "At", "Regret, points", f"Moved, {unit}", *heads)
     for knob in rows:
         end = knob.worse
         if table.row_count and not found.is_change(end) and found.is_change(rows[table.row_count - 1].worse):
             table.add_section()
         worth = "" if knob.worth is None else _points(knob.worth)
-        more = [_switch(knob, knob.switch, unit)] * switches + [worth] * known
+        more = [_stays(knob, unit)] * switches + [worth] * known
         table.add_row(
             wrapped(knob.factor.name, NAME), value_text(knob.factor, end.value, unit), _cost(end),
             unit.amount(end.moved), *more,
@@ -108,13 +110,15 @@ def _table(found: DecisionSensitivity, rows: list[KnobDecision], unit: Unit) -> 
     return table
 
 
-def _switch(knob: KnobDecision, switch: Switch | None, unit: Unit) -> str:
-    """Where the decision switches, with its interval."""
-    if switch is None:
-        return ""
-    digits = 4 if switch.hi - switch.lo < 0.02 * abs(switch.value) else 3
-    value, lo, hi = (value_text(knob.factor, v, unit, digits) for v in switch)
-    return f"{value}\n{lo} to {hi}"
+def _stays(knob: KnobDecision, unit: Unit) -> str:
+    """Between which values the present optimum is ahead of the allocations of both ends."""
+    scale = unit.scale if knob.factor.knob.unit == unit.currency else 1.0
+    words = {
+        word: with_error(end.switch.value, end.switch.se, scale, most=6)
+        for word, end in zip((">", "<"), knob.ends, strict=True)
+        if end.switch is not None
+    }
+    return "\n".join(f"{word} {value}" for word, value in words.items())
 
 
 def _rows(found: DecisionSensitivity) -> int:
@@ -152,10 +156,8 @@ def _note(found: DecisionSensitivity) -> str:
         f"{found.fresh_paths:,} fresh paths; {PM} is one standard error. The decision changes where regret is at least "
         f"{100 * found.least:g} and above {found.sigmas:.1f} standard errors."
     ]
-    if any(knob.switch is not None for knob in found.knobs):
-        words.append(
-            "Switches at: from here on the allocation of that end is ahead of the present one, with a 95 % interval."
-        )
+    if any(end.switch for knob in found.knobs for end in knob.ends):
+        words.append("Stays while: beyond these values the allocation of that end is ahead of the present one.")
     if any(knob.worth is not None for knob in found.knobs):
         words.append("Knowing it: points gained by setting the money out once the knob is known.")
     return " ".join(words)

@@ -147,11 +147,11 @@ def _rest(found: Sensitivity, scale: _Scale) -> str:
     return f"{left.size} more knob{'s' if left.size > 1 else ''}, {each}."
 
 
-def value_text(factor: Factor, value: float, unit: Unit, digits: int = 3) -> str:
-    """Value of a knob in so many digits, money in the plan's unit."""
+def value_text(factor: Factor, value: float, unit: Unit) -> str:
+    """Value of a knob, money in the plan's unit."""
     if factor.knob.unit == unit.currency:
         return f"{unit.amount(value)} {unit.prefix}".strip()
-    return f"{value:,.{digits}g}" if abs(value) < 1e4 else f"{value:,.0f}"
+    return f"{value:,.3g}" if abs(value) < 1e4 else f"{value:,.0f}"
 
 
 def _names(found: Sensitivity, j: int) -> list[str]:
