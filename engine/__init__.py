@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.analysis.stress import StressTest, stress
     from engine.batch.run import open_batch, run_batch
     from engine.budget.allocation import Allocation
+    from engine.budget.decision import DecisionSensitivity, decision_sensitivity
     from engine.budget.frontier import Frontier, frontier
     from engine.budget.optimise import optimise
     from engine.budget.regret import RegretTable, regret
@@ -47,6 +48,8 @@ _HOMES = {
     "Frontier": "engine.budget.frontier",
     "regret": "engine.budget.regret",
     "RegretTable": "engine.budget.regret",
+    "decision_sensitivity": "engine.budget.decision",
+    "DecisionSensitivity": "engine.budget.decision",
     "contingency": "engine.analysis.contingency",
     "Contingency": "engine.analysis.contingency",
     "stress": "engine.analysis.stress",
@@ -82,6 +85,8 @@ __all__ = [
     "Frontier",
     "regret",
     "RegretTable",
+    "decision_sensitivity",
+    "DecisionSensitivity",
     "contingency",
     "Contingency",
     "stress",
