@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,15 +118,10 @@ def execute(the: Batch, chunks: Sequence[Chunk], threads: int | None, progress: 
     """
     worker, total, done = tally.Worker(the, threads), sum(map(len, chunks)) * the.paths, 0
     for chunk in chunks:
-        report = None if progress is None else partial(_further, progress, done, total)
-        yield worker.simulate(chunk, report)
+        yield worker.simulate(chunk, tally.onward(progress, done, total))
         done += len(chunk) * the.paths
         if progress is not None:
             progress(done, total)
-
-
-def _further(progress: Progress, before: int, total: int, done: int, _: int) -> None:
-    progress(before + done, total)
 
 
 def fulfil(writer: Writer, results: Iterable[Result], commit_seconds: float) -> None:

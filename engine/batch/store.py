@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.batch.tally import ERROR, Result, merged
+from engine.batch.tally import SUFFIXES, Result, merged
 from engine.errors import StoreError
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _tidy(stored: xr.Dataset) -> xr.Dataset:
     """Everything in the order of what was asked for, texts and months in types that Zarr does not have."""
     import xarray as xr
 
-    outputs = [name for kept in stored.attrs["keep"] for name in (kept, kept + ERROR)]
+    outputs = [kept + suffix for kept in stored.attrs["keep"] for suffix in SUFFIXES if kept + suffix in stored]
     dims = dict.fromkeys(dim for name in outputs for dim in stored[name].dims)
     found = xr.Dataset(
         {name: _plain(stored[name]) for name in (STATE, REASON, *outputs)},
