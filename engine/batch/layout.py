@@ -74,6 +74,7 @@ def _attrs(the: Batch) -> dict[str, Any]:
         "scenario_hash": the.identity["scenario"], "scenario_text": "\n".join(texts),
         "currency": the.scenarios[0].plan.currency, "target": float(the.scenarios[0].plan.target.central()),
         "seed": str(the.seed), "paths": the.paths, "part_paths": the.part_paths,
-        "points": the.points, "draws": the.draws, "common_paths": int(the.common_paths), "keep": list(the.keep), "axes": [*the.given, *the.places],
+        "points": the.points, "draws": the.draws, "common_paths": int(the.common_paths),
+        "keep": list(the.keep), "axes": [*the.given, *the.places],
         "identity": json.dumps(the.identity), **versions(),
     }  # fmt: skip
