@@ -12,11 +12,13 @@ import logging
 import os
 import pickle
 import platform
+import signal
 import uuid
 from asyncio import CancelledError
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
+from multiprocessing import resource_tracker
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Timer
@@ -36,7 +38,7 @@ from engine.errors import ClusterError, EngineError, Fault
 CONNECT_SECONDS = 10.0
 WORKERS_SECONDS = 60.0  # until the first worker is there
 PATIENCE_SECONDS = 300.0  # without any worker, once they had been there
-QUIET_SECONDS = 5.0  # until it is announced that workers are getting ready
+QUIET_SECONDS = 10.0  # until it is announced that workers are getting ready
 _AHEAD = 2  # pieces of work for each thread of a worker: one to do, and one to go on with
 _LOOK_SECONDS = 5.0  # from one count of the workers to the next
 _FAILURES = 10  # workers that may die over one part before it is taken to be what kills them
@@ -199,12 +201,30 @@ def _silence() -> Iterator[None]:
 
 
 @contextmanager
+def _deaf() -> Iterator[None]:
+    """Threads and processes that are started here never hear of an interrupt; this thread does when it is over.
+
+    A terminal sends Ctrl-C to workers as well, which would die of it and complain. Theirs is to end when told to.
+    """
+    resource_tracker.ensure_running()  # as it starts it opens the ears of its thread again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def _local(workers: int) -> Iterator[Client]:
     settings = {"distributed.scheduler.allowed-failures": _FAILURES}
-    with dask.config.set(settings), LocalCluster(
-        n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0,
-        silence_logs=logging.CRITICAL + 1,
-    ) as cluster, Client(cluster, set_as_default=False) as client:  # fmt: skip
+    with ExitStack() as stack:
+        with _deaf(), dask.config.set(settings):
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0,
+                silence_logs=logging.CRITICAL + 1,
+            )  # fmt: skip
+            stack.enter_context(cluster)
+            client = stack.enter_context(Client(cluster, set_as_default=False))
         yield client
 
 

@@ -59,7 +59,7 @@ def run_batch(
     progress : callable, optional
         Called with the paths done and to do, of what this call simulates.
     announce : callable, optional
-        Called when the kernels take more than a second to compile, or workers more than five to get ready.
+        Called when the kernels take more than a second to compile, or workers more than ten to get ready.
     commit_seconds : float, optional
         Time from one commit to the next: what a kill costs at most, with the chunk in flight. [s]
 
