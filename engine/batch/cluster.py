@@ -44,6 +44,7 @@ _LOOK_SECONDS = 5.0  # from one count of the workers to the next
 _FAILURES = 10  # workers that may die over one part before it is taken to be what kills them
 _PROBE_PATHS = 1024
 _LISTED = 5
+_SILENT = logging.CRITICAL + 1
 
 
 def identity() -> dict[str, str]:
@@ -191,13 +192,13 @@ def connected(where: str | Client, threads: int | None = None) -> Iterator[Clust
 @contextmanager
 def _silence() -> Iterator[None]:
     """Nothing of what Dask notes down: what a person has to know is an error of ours."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]  # with levels of their own
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(_SILENT)
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)  # not where the work is broken off: there Dask goes on complaining for a while
 
 
 @contextmanager
@@ -221,7 +222,7 @@ def _local(workers: int) -> Iterator[Client]:
         with _deaf(), dask.config.set(settings):
             cluster = LocalCluster(
                 n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0,
-                silence_logs=logging.CRITICAL + 1,
+                silence_logs=_SILENT,
             )  # fmt: skip
             stack.enter_context(cluster)
             client = stack.enter_context(Client(cluster, set_as_default=False))
