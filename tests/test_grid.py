@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -102,5 +103,7 @@ def test_counts_merge_in_any_order(counts: list[list[int]]) -> None:
         backward = backward + part
     assert forward.first == backward.first
     assert np.array_equal(forward.counts, backward.counts)
-    assert forward.counts.dtype == np.uint8
+    sent = pickle.loads(pickle.dumps(forward))
+    assert sent.first == forward.first
+    assert np.array_equal(sent.counts, forward.counts) and sent.counts.dtype == forward.counts.dtype == np.int64
     assert forward.counts.sum() == sum(map(len, counts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -93,6 +93,10 @@ class Batch:
     given: Mapping[str, np.ndarray]
     places: Mapping[str, np.ndarray]
     part_paths: int = PART_PATHS
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent: no more than what all the rest is worked out from."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def n_worlds(self) -> int:

@@ -7,8 +7,9 @@ number falls off its ends, small ones do not ask for bins of their own, and the 
 from __future__ import annotations
 
 import math
+import zlib
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,8 +27,7 @@ class Histogram:
     Attributes
     ----------
     first : int
-    counts : ndarray of unsigned int, shape (bins,)
-        In the smallest type that holds them: they are sent.
+    counts : ndarray of int64, shape (bins,)
     """
 
     first: int
@@ -38,8 +38,17 @@ class Histogram:
         first = min(self.first, other.first)
         counts = np.zeros(max(h.first + h.counts.size for h in (self, other)) - first, np.int64)
         for h in (self, other):
-            counts[h.first - first : h.first - first + h.counts.size] += h.counts.astype(np.int64)
-        return Histogram(first, _small(counts))
+            counts[h.first - first : h.first - first + h.counts.size] += h.counts
+        return Histogram(first, counts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is sent: small numbers, and most of them alike."""
+        small = self.counts.astype(np.min_scalar_type(self.counts.max()))
+        return _received, (self.first, small.dtype.str, zlib.compress(small.tobytes(), 1))
+
+
+def _received(first: int, kind: str, counts: bytes) -> Histogram:
+    return Histogram(first, np.frombuffer(zlib.decompress(counts), kind).astype(np.int64))
 
 
 class Quantiles(NamedTuple):
@@ -74,7 +83,7 @@ class Grid:
         """Count finite numbers, at least one."""
         bins = self.bins(values)
         first = int(bins.min())
-        return Histogram(first, _small(np.bincount(bins.reshape(-1) - first)))
+        return Histogram(first, np.bincount(bins.reshape(-1) - first))
 
     def bins(self, values: np.ndarray) -> np.ndarray:
         """The bin of each number, int64."""
@@ -112,7 +121,7 @@ class Grid:
             `engine.analysis.estimates.quantiles`: of the share of paths up to there, carried over by the quantiles one
             such error below and above.
         """
-        below = np.cumsum(counted.counts.astype(np.int64))
+        below = np.cumsum(counted.counts)
         paths = int(below[-1])
         values, at = self._at(counted, below, levels)
         shares = np.where(counted.first + at == 0, below[at] / paths, levels)  # all of a bin that is one number
@@ -129,7 +138,3 @@ class Grid:
         into = (np.clip(levels * below[-1], wanted - 1, wanted) - (below[at] - count)) / count
         low, high = self.edges(counted.first + at)
         return low + into * (high - low), at
-
-
-def _small(counts: np.ndarray) -> np.ndarray:
-    return counts.astype(np.min_scalar_type(counts.max()))
