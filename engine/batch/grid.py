@@ -91,7 +91,7 @@ class Grid:
         beyond = (size.view(np.int64) >> (_MANTISSA - _BITS)) - ((_BIAS - 1) << _BITS)
         inside = (np.minimum(size, 1.0) * STEPS).astype(np.int64)
         found = 1 + np.where(size < 1.0, inside, beyond)
-        return np.where(size == 0.0, 0, np.where(values < 0.0, -found, found))
+        return np.where(values == 0.0, 0, np.where(values < 0.0, -found, found))
 
     def edges(self, bins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper end of bins."""
