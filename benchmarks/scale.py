@@ -6,7 +6,7 @@ import os
 import pickle
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -73,8 +73,8 @@ def scale(scale: float) -> list[Figure]:
         part = replace(next(plan.parts(Chunk(0, 1))), n_paths=int(plan.part_paths * scale))
         worker = Worker(plan, threads=1)
         answer = worker.reduce(part)
-        path = _processor_time(worker, part) / len(part)
-        machine = _machine(_batch(folder, 4 * cores * len(part), 1, len(part)), cores)
+        path = _processor_time(lambda: worker.reduce(part), repeats=3) / len(part)
+        machine = _machine(_batch(folder, 2 * cores * len(part), 1, len(part)), cores)
         world = _world(plan)
         sharing = _sharing(_batch(folder, 100 * 4096, 1 + int(PARTS * scale) // 100, 4096), answer, cores)
         merging = _merging(plan, answer)
@@ -104,38 +104,44 @@ def scale(scale: float) -> list[Figure]:
     ]
 
 
-def _processor_time(worker: Worker, part: Part) -> float:
-    """Seconds of this process for a part: those of others, on a machine that is shared, do not count."""
+def _processor_time(work: Callable[[], object], repeats: int) -> float:
+    """Least seconds that this process computes for a piece of work: what else runs on the machine does not count."""
+    work()
     times = []
-    for _ in range(3):
+    for _ in range(repeats):
         started = time.process_time()
-        worker.reduce(part)
+        work()
         times.append(time.process_time() - started)
     return min(times)
 
 
 def _machine(the: Batch, cores: int) -> float:
-    """Seconds a path with a worker on every core, from the first part that comes back to the last."""
-    with cluster.connected(f"local:{cores}", 1) as workers:
-        stamps: list[tuple[float, int]] = []
-        list(workers.execute(the, list(the.chunks()), lambda done, _: stamps.append((time.perf_counter(), done))))
-    warm = cores - 1  # by then every worker has done its first part
-    (began, before), (ended, after) = stamps[warm], stamps[-1]
-    return (ended - began) / (after - before)
+    """Seconds a path of a machine with a worker on every core that does nothing else, by the workers' own clocks."""
+    with cluster._silence(), cluster._local(cores) as client, cluster.connected(client, 1) as workers:
+        chunks = list(the.chunks())
+
+        def spent() -> float:
+            list(workers.execute(the, chunks, None))
+            return sum(client.run(time.process_time).values())
+
+        before = spent()
+        return (spent() - before) / (the.paths * len(chunks)) / cores
 
 
 def _world(the: Batch) -> float:
     """Seconds that the numbers of a world take before its first path."""
-    the.worlds(np.array([0]))
     worlds = iter(range(WORLDS))
-    return best(lambda: arrays.build(the.worlds(np.array([next(worlds)]))), repeats=50)
+    return _processor_time(lambda: arrays.build(the.worlds(np.array([next(worlds)]))), repeats=50)
 
 
 def _sharing(the: Batch, answer: Summary, cores: int) -> float:
-    """Seconds a part takes where the workers have nothing to do, as many being underway as with all machines."""
+    """Seconds that coordinator and scheduler, both in this process, compute for a part that workers have done at once.
+
+    As many parts are underway as with all machines.
+    """
     with cluster.connected(f"local:{cores}", 1) as workers, _idle(answer), patch.object(cluster, "_AHEAD", AHEAD):
         stamps: list[float] = []
-        list(workers.execute(the, list(the.chunks()), lambda *_: stamps.append(time.perf_counter())))
+        list(workers.execute(the, list(the.chunks()), lambda *_: stamps.append(time.process_time())))
     settled = len(stamps) // 10
     return (stamps[-1] - stamps[settled]) / (len(stamps) - 1 - settled)
 
@@ -149,7 +155,7 @@ def _merging(the: Batch, answer: Summary) -> float:
         for j in range(count):
             gathering.add(replace(answer, part=replace(answer.part, index=j)))
 
-    return best(work) / count
+    return _processor_time(work, repeats=5) / count
 
 
 def _commit(folder: str, plan: Batch, worlds: int) -> tuple[float, float]:
