@@ -14,7 +14,8 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.cases import REFERENCE, Figure, best, case
+from benchmarks.cases import REFERENCE, Figure, case, kernel
+from engine import simulation
 from engine.batch import cluster, layout, reading
 from engine.batch.design import Batch, Chunk, Part
 from engine.batch.store import writing
@@ -74,6 +75,9 @@ def scale(scale: float) -> list[Figure]:
         worker = Worker(plan, threads=1)
         answer = worker.reduce(part)
         path = _processor_time(lambda: worker.reduce(part), repeats=3) / len(part)
+        simulation.set_threads(1)
+        alone = _processor_time(kernel(plan.scenarios[0], len(part)), repeats=3) / len(part)
+        simulation.set_threads(None)
         machine = _machine(_batch(folder, 2 * cores * len(part), 1, len(part)), cores)
         world = _world(plan)
         sharing = _sharing(_batch(folder, 100 * 4096, 1 + int(PARTS * scale) // 100, 4096), answer, cores)
@@ -85,6 +89,7 @@ def scale(scale: float) -> list[Figure]:
     rate = parts / (3600 * hours)
     return [
         Figure("a path, reduced, on one thread", 1e6 * path, "us"),
+        Figure("of that, the kernel", 1e6 * alone, "us"),
         Figure(f"a path, reduced, on this machine by {cores} workers", 1e6 * machine, "us"),
         Figure("a world: drawn, placed, made arrays", 1e3 * world, "ms"),
         Figure("the same, of what a part takes", 100 * world / (path * plan.part_paths), "%"),
