@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from benchmarks.cases import REFERENCE, Figure, case, kernel
+from benchmarks.cases import REFERENCE, Figure, case
 from engine import simulation
 from engine.batch import cluster, layout, reading
 from engine.batch.design import Batch, Chunk, Part
@@ -75,9 +75,7 @@ def scale(scale: float) -> list[Figure]:
         worker = Worker(plan, threads=1)
         answer = worker.reduce(part)
         path = _processor_time(lambda: worker.reduce(part), repeats=3) / len(part)
-        simulation.set_threads(1)
-        alone = _processor_time(kernel(plan.scenarios[0], len(part)), repeats=3) / len(part)
-        simulation.set_threads(None)
+        alone = _processor_time(_kernel(plan, part), repeats=3) / len(part)
         machine = _machine(_batch(folder, 2 * cores * len(part), 1, len(part)), cores)
         world = _world(plan)
         sharing = _sharing(_batch(folder, 100 * 4096, 1 + int(PARTS * scale) // 100, 4096), answer, cores)
@@ -107,6 +105,22 @@ def scale(scale: float) -> list[Figure]:
         Figure("load of the coordinator", 100 * rate * sharing, "%"),
         Figure("what comes to the coordinator", rate * came / 1e6, "MB/s"),
     ]
+
+
+def _kernel(the: Batch, part: Part) -> Callable[[], None]:
+    """The kernel alone on the paths of a part, on one thread: nothing is kept."""
+    worlds = the.worlds(np.array([part.chunk.start]))
+    run, made = simulation.Run(worlds, part.n_paths, the.seed, 1), arrays.build(worlds)
+    memory = simulation.allocate(worlds.scenario, simulation.CHUNK_PATHS)
+
+    def work() -> None:
+        simulation.set_threads(1)
+        for piece in simulation.chunks(1, part.path, part.n_paths):
+            out = simulation.narrow(memory, piece.n_paths)
+            simulation.fill(run, piece, made, 0, piece.n_paths, out)
+        simulation.set_threads(None)
+
+    return work
 
 
 def _processor_time(work: Callable[[], object], repeats: int) -> float:
