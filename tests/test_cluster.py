@@ -33,9 +33,9 @@ from engine.batch.tally import Gathering, Summary, Worker
 
 KEEP = 'keep = ["revenue", "p_attain", "p_target", "monthly_revenue", "revenue_quantiles", "fund_need_quantiles"]\n'
 PARTS = f'base = "small.toml"\npaths = 100_000\npart_paths = 30_000\n{KEEP}'  # four parts, the last a short one
-LONG = f'base = "small.toml"\npaths = 480_000\npart_paths = 60_000\n{KEEP}'
+LONG = f'base = "small.toml"\npaths = 240_000\npart_paths = 30_000\n{KEEP}'
 
-TOTAL = 6 * 480_000  # paths of the six worlds of GRID
+TOTAL = 6 * 240_000  # paths of the six worlds of GRID
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_what_is_sent_is_small(folder: Path) -> None:
     batch = read(folder, "", LONG)
     part, *_, last = batch.parts(Chunk(0, 1))
     assert len(pickle.dumps(part)) < 300
-    few, many = (len(pickle.dumps(Worker(batch).reduce(replace(part, n_paths=n)))) for n in (20_000, 60_000))
+    few, many = (len(pickle.dumps(Worker(batch).reduce(replace(part, n_paths=n)))) for n in (10_000, 30_000))
     assert many < 1.6 * few < 100_000
     assert len(pickle.dumps(last)) == pytest.approx(len(pickle.dumps(part)), abs=8)
 
@@ -270,7 +270,7 @@ def _is_alive(process: int) -> bool:
 def test_an_interrupt_commits_what_is_done(folder: Path) -> None:
     """Ctrl-C in a terminal reaches all processes of the command: none complains, all end."""
     store = folder / "store"
-    file = written(folder, "worlds = 100", LONG)
+    file = written(folder, "worlds = 150", LONG)
     arguments = [sys.executable, "-m", "engine", "batch", str(file), "--store", str(store), "--dask", "local:2"]
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT,
@@ -284,7 +284,7 @@ def test_an_interrupt_commits_what_is_done(folder: Path) -> None:
     assert out == ""
     assert "Traceback" not in err
     assert flat(err).endswith(f"Go on with: attain batch {file} --store {store} --dask local:2 --resume")
-    assert 1 <= status(store).done < 100
+    assert 1 <= status(store).done < 150
     assert _is_over_soon(child.pid)
 
 
@@ -395,6 +395,34 @@ def test_a_scheduler_that_is_lost_costs_nothing_that_was_committed(
         engine.run_batch(file, store, dask=address, progress=kill)
     assert 1 <= status(store).done < 6
     assert differing(here, engine.run_batch(file, store, resume=True)) == []
+
+
+def test_a_part_that_kills_workers_ends_the_run(
+    folder: Path, four: Client, home: tuple[Path, xr.Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, here = home
+    assert four.cluster is not None
+    monkeypatch.setattr(four.cluster.scheduler, "allowed_failures", 0)
+    with monkeypatch.context() as patch, pytest.raises(engine.ClusterError, match="the end of 1 worker"):
+        patch.setattr(cluster, "_reduce", lambda part, bench: os._exit(1))
+        engine.run_batch(file, folder / "store", dask=four)
+    monkeypatch.undo()
+    assert differing(here, engine.run_batch(file, folder / "store", dask=four, resume=True)) == []
+
+
+def test_without_workers_it_waits_for_others_only_so_long(
+    folder: Path, scheduler: tuple[subprocess.Popen[str], str], home: tuple[Path, xr.Dataset],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    (file, here), address, store = home, scheduler[1], folder / "store"
+    monkeypatch.setattr(cluster, "_LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(cluster, "PATIENCE_SECONDS", 1.0)
+    with _process(WORKER, address) as worker, pytest.raises(engine.ClusterError, match="all workers are gone for 1 s"):
+        kill = worker.kill
+        engine.run_batch(file, store, dask=address, progress=lambda done, _: kill() if done > TOTAL // 2 else None)
+    assert 1 <= status(store).done < 6
+    with _process(WORKER, address):
+        assert differing(here, engine.run_batch(file, store, dask=address, resume=True)) == []
 
 
 @pytest.mark.parametrize(

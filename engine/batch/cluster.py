@@ -377,14 +377,14 @@ class Cluster:
     def _read(self, futures: list[Future]) -> Iterator[Summary]:
         """What pieces of work say that are done; those that failed come last."""
         try:
-            yield from self._client.gather([future for future in futures if future.status == "finished"])
-            for future in futures:
-                if future.status != "finished":
-                    future.result()
+            there = [future for future in futures if future.status == "finished"]
+            yield from self._client.gather(there)
+            for future in set(futures).difference(there):
+                yield future.result()  # raises, or is being done again where a worker died with what it had done
         except EngineError:
             raise
         except KilledWorker as error:
-            message = f"{error.allowed_failures + 1} workers died one after the other over one piece of work"
+            message = f"one piece of work was the end of {error.allowed_failures + 1} worker(s), one after the other"
             raise ClusterError(f"{message} ({error.task}); see whether they have enough memory") from error
         except (CancelledError, OSError) as error:
             message = "the connection to the scheduler is lost"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 
-from engine.batch.store import EXTRA
+from engine.batch.store import EXTRA, is_installed
 from engine.errors import ClusterError, Fault
 
 LOCAL = "local:"
@@ -43,13 +42,6 @@ def local_workers(text: str) -> int | None:
 
 def require_packages() -> None:
     """Raise ClusterError where Dask is not installed."""
-    missing = [package for package in ("dask", "distributed") if not _is_there(package)]
+    missing = [package for package in ("dask", "distributed") if not is_installed(package)]
     if missing:
         raise ClusterError(f"work on a cluster needs {' and '.join(missing)}, which is not installed; {EXTRA}")
-
-
-def _is_there(package: str) -> bool:
-    try:
-        return find_spec(package) is not None
-    except ValueError:  # how Python says that a module was put out of reach
-        return False

@@ -298,12 +298,13 @@ def _fill(group: Any, layout: Layout) -> None:
 
 
 def _require_packages() -> None:
-    missing = [package for package in ("icechunk", "zarr") if not _is_there(package)]
+    missing = [package for package in ("icechunk", "zarr") if not is_installed(package)]
     if missing:
         raise StoreError(f"batches need {' and '.join(missing)}, which is not installed; {EXTRA}")
 
 
-def _is_there(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported."""
     try:
         return find_spec(package) is not None
     except ValueError:  # how Python says that a module was put out of reach
