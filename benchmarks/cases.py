@@ -99,7 +99,7 @@ def folded(scenario: Scenario) -> dict[str, Any]:
 def kernel(scenario: Scenario, paths: int, worlds: int = 1) -> Callable[[], object]:
     """The kernel alone on so many paths: in chunks, outputs reused."""
     run = simulation.plan_run(scenario, paths, worlds, 1, "random")
-    chunks = list(simulation.chunks(len(run.worlds), 0, run.paths_per_world))
+    chunks = list(simulation.chunks(len(run.worlds), 0, run.paths_per_world, simulation.CACHED_PATHS))
     columns = max((c.stop - c.start) * c.n_paths for c in chunks)
     plan = arrays.build(run.worlds) if worlds == 1 else None
     out = simulation.allocate(scenario, columns)

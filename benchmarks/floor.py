@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from engine.kernels import customers, paths
-from engine.kernels.demand import FACTOR, OWN, STATE
+from engine.kernels.demand import COMMON, noise_rows
 from engine.kernels.horizon import LANES
-from engine.kernels.jit import compiled, share_out, step
+from engine.kernels.jit import compiled, packed, share_out, step
 from engine.kernels.rows import add, fill
 from engine.scenario.worlds import key
 
@@ -24,12 +24,13 @@ def _customer_draws(number, at, block, month, out, n):
     row, extra = at.row, at.row.work + 5
     fill(block, extra, 0.0, n)
     for j in range(at.stream.clients):
-        count, uniform = row.before + j, row.client_uniform + 8 * j + month % 4
+        padded = 4 * at.control.fours
+        count, uniform = row.before + j, row.client_uniform + 2 * padded * j + month
         fill(block, count, number[at.stream.client_count + j], n)
         customers.lose(block, count, row.lost + j, uniform, number[at.stream.client_stay + j], extra, row.work, n)
         wins = number[at.stream.client_wins + j * at.control.months + month]
         if wins > 0.0:
-            customers.win(block, count, uniform + 4, wins, row.zero, row.work, n)
+            customers.win(block, count, uniform + padded, wins, row.zero, row.work, n)
         add(block, out, row.lost + j, n)
         add(block, out, count, n)
 
@@ -38,7 +39,7 @@ def _customer_draws(number, at, block, month, out, n):
 def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1, total):
     """Make the draws of the blocks first..last-1 of one world and sum them by path into `total`."""
     block = np.empty((at.row.size, LANES))
-    noise = np.empty((OWN + 4 * at.stream.streams, LANES), np.float32)
+    noise = np.zeros((noise_rows(at), LANES), np.float32)
     cells, mark = np.empty(LANES, np.int64), np.zeros(at.mark.size, np.int64)
     span, given = np.empty((2, at.risk.occurrences)), np.empty((0, 0))
     row, out = at.row, at.row.cumulative
@@ -58,10 +59,11 @@ def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1,
         _sum_rows(block, row.slip, at.stream.launches, out, n)
         for month in range(at.control.months):
             if month % 4 == 0:
-                paths.draw_months(number, whole, at, row, block, noise, n, stream, month, given, k0, k1)
-                _sum_rows(block, row.shock, 4, out, n)
-                for drawn in range(OWN + 4 * at.stream.streams):
-                    if drawn not in (STATE, FACTOR):
+                paths.draw_months(number, whole, at, row, block, noise, mark, n, stream, month, given, k0, k1)
+                _sum_rows(block, row.shock + month, 4, out, n)
+                for source in range(1 + at.stream.streams):
+                    for slot in range(4):
+                        drawn = COMMON + 4 * at.control.fours * source + month + slot
                         for p in range(n):
                             block[out, p] += np.float64(noise[drawn, p])
             _customer_draws(number, at, block, month, out, n)
@@ -72,6 +74,15 @@ def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1,
 def draw(plan, n_paths: int, seed: int = 1) -> np.ndarray:
     """Sum of the draws of every path of a plan's first world, shape (n_paths,)."""
     total = np.empty(n_paths)
-    arrays = (plan.numbers[0], plan.whole, plan.tables, plan.streams[0], plan.layout, n_paths, *key(seed), total)
+    arrays = (
+        plan.numbers[0],
+        plan.whole,
+        plan.tables,
+        plan.streams[0],
+        packed(plan.layout),
+        n_paths,
+        *key(seed),
+        total,
+    )
     share_out(lambda first, last: draw_blocks(first, last, *arrays), (n_paths + LANES - 1) // LANES)
     return total

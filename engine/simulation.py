@@ -28,6 +28,8 @@ SCRAMBLES = 8  # independent scrambles of a Sobol' run, for its standard errors
 SAMPLERS = ("random", "sobol")
 DETAILS = ("streams", "funds", "targets")
 CHUNK_PATHS = 131_072
+PREPARED_WORLDS = 256  # for the kernel at a time, however few their paths: a world's own tables may take a megabyte
+CACHED_PATHS = 16_384  # paths of which the outputs stay in the cache until they have been taken in
 _GIB = 2**30
 
 
@@ -179,12 +181,19 @@ def chunks(n_worlds: int, first: int, paths: int, size: int = CHUNK_PATHS) -> It
             yield Chunk(start, stop, first + path, min(size if step == 1 else paths, paths - path))
 
 
-def fill(run: Run, chunk: Chunk, plan: layout.PlanArrays, column: int, stride: int, out: layout.Outputs) -> None:
-    """Simulate one chunk into the columns `column + world * stride`."""
+def fill(
+    run: Run, chunk: Chunk, plan: layout.PlanArrays, column: int, stride: int, out: layout.Outputs, start: int = -1
+) -> None:  # fmt: skip
+    """Simulate one chunk into the columns `column + world * stride`.
+
+    The worlds of `plan` begin with that of the chunk, or with the world `start` of the run.
+    """
     given = np.empty((0, 0))
     if run.scrambles > 1:
         given = _sobol(run, chunk)
-    horizon.simulate_paths(plan, chunk.path, chunk.n_paths, column, stride, *key(run.seed), given, out)
+    first = 0 if start < 0 else chunk.start - start
+    span = first, first + chunk.stop - chunk.start
+    horizon.simulate_paths(plan, *span, chunk.path, chunk.n_paths, column, stride, *key(run.seed), given, out)
 
 
 def fill_chosen(
@@ -196,7 +205,7 @@ def fill_chosen(
 
 def outputs(
     run: Run, detail: Collection[str] = (), progress: Callable[[int, int], None] | None = None, first: int = 0,
-    size: int = CHUNK_PATHS,
+    size: int = CACHED_PATHS,
 ) -> Iterator[tuple[Chunk, layout.Outputs]]:  # fmt: skip
     """Simulate a run chunk by chunk, from the path `first` of each world on.
 
@@ -205,14 +214,14 @@ def outputs(
     """
     parts = list(chunks(len(run.worlds), first, run.paths_per_world, size))
     buffer = allocate(run.scenario, max((c.stop - c.start) * c.n_paths for c in parts), detail)
-    span, plan, done = None, None, 0
+    start, stop, done = 0, 0, 0
     for chunk in parts:
-        if span != (chunk.start, chunk.stop):
-            span, plan = (chunk.start, chunk.stop), arrays.build(run.worlds.part(chunk.start, chunk.stop), detail)
-        assert plan is not None
+        if chunk.stop > stop:  # worlds beyond those that are prepared
+            start, stop = chunk.start, max(chunk.stop, chunk.start + PREPARED_WORLDS)
+            plan = arrays.build(run.worlds.part(start, min(stop, len(run.worlds))), detail)
         columns = (chunk.stop - chunk.start) * chunk.n_paths
         out = narrow(buffer, columns)
-        fill(run, chunk, plan, 0, chunk.n_paths, out)
+        fill(run, chunk, plan, 0, chunk.n_paths, out, start)
         yield chunk, out
         done += columns
         if progress is not None:

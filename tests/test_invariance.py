@@ -169,6 +169,18 @@ def test_worlds_of_a_design_have_the_same_paths() -> None:
     assert pooled.streams.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("knob", ["demand.volatility", "risks.slump.probability", "risks.price_war.probability"])
+def test_worlds_that_share_their_paths_are_the_same_alone(knob: str) -> None:
+    """Their draws are made once: also where the first world, or the second, needs none of some driver."""
+    values = np.array([0.0, 0.9, 0.0, 0.3])
+    worlds = design(engine.parse("\n".join(everything())), {knob: values})
+    together = engine.simulate(worlds, paths=4 * 700, seed=2, detail=DETAIL)
+    for w in range(4):
+        alone = engine.simulate(worlds.part(w, w + 1), paths=700, seed=2, detail=DETAIL)
+        assert_same_bits(alone, together.isel(world=[w]))
+    assert not np.array_equal(together["revenue"].values[0], together["revenue"].values[1])
+
+
 def test_the_central_world_is_the_single_run() -> None:
     given = uncertain()
     assert_same_bits(

@@ -85,7 +85,7 @@ def test_a_word_becomes_the_middle_of_its_cell() -> None:
     block = np.empty((5, 5))
     block[4] = np.arange(3, 8)
     number = drivers.number("demand")
-    philox.uniforms(block, 0, 4, 5, 7, number, 2, *key(2**40 + 9))
+    philox.uniforms(block, 0, 1, 2, 3, 4, 5, 7, number, 2, *key(2**40 + 9))
     for p in range(5):
         expected = [oracles.uniform(2**40 + 9, 7, 3 + p, "demand", 2, slot) for slot in range(4)]
         assert block[:4, p].tolist() == expected
@@ -101,7 +101,7 @@ def test_uniforms_are_never_0_or_1() -> None:
 def test_many_uniforms_keep_inside_and_are_level() -> None:
     rows = np.empty((5, 250_000))
     rows[4] = np.arange(rows.shape[1])
-    philox.uniforms(rows, 0, 4, rows.shape[1], 1, drivers.number("noise"), 0, *key(1))
+    philox.uniforms(rows, 0, 1, 2, 3, 4, rows.shape[1], 1, drivers.number("noise"), 0, *key(1))
     block = rows[:4]
     assert block.min() >= 2.0**-33
     assert block.max() <= 1.0 - 2.0**-33

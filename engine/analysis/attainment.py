@@ -351,7 +351,7 @@ def forecast(
     threads: int | None = None,
     progress: Progress | None = None,
     announce: Callable[[], None] | None = None,
-    chunk_paths: int = simulation.CHUNK_PATHS,
+    chunk_paths: int = simulation.CACHED_PATHS,
     reserve: int = 0,
 ) -> Forecast:
     """Simulate a scenario and keep what is to be said about it.
@@ -414,7 +414,7 @@ def _require(run: Run, paths: int, reserve: int) -> None:
     """Refuse so many paths in all where they, or what is to become of them, would not fit."""
     kept = 8 * (2 + len(run.scenario.funds))  # path by path, and one of them once more while it is sorted
     fan = 8 * _FAN_PATHS * run.scenario.plan.months
-    buffers = simulation.CHUNK_PATHS * simulation.bytes_per_path(run.scenario) + fan
+    buffers = simulation.CACHED_PATHS * simulation.bytes_per_path(run.scenario) + fan
     remedy = "ask for fewer paths" if run.n_paths == paths else "ask for a larger --precision"
     simulation.require_memory(max(kept, reserve) * paths + buffers, f"{paths:,} paths", remedy)
 

@@ -46,14 +46,14 @@ def win(block, count, u, wins, lift, work, n):
 
 
 @step
-def turn_over(number, whole, at, risk, row, customers, block, mark, live, months, month, n):
+def turn_over(number, whole, at, risk, row, customers, block, mark, live, months, fours, month, n):
     """Customers lost and won at the end of the month, for every customer stream."""
-    extra = row.work + 5
+    extra, padded = row.work + 5, 4 * fours
     for j in range(at.clients):
         i = whole[at.client_stream + j]
         count, lost = customers + j, row.lost + j
         copy(block, row.before + j, count, n)
-        uniform = row.client_uniform + 8 * j + month % 4
+        uniform = row.client_uniform + 2 * padded * j + month
         stay = number[at.client_stay + j]
         if stay < 0.0:
             extra_churn(number, whole, risk, row, block, mark, live, whole[at.profile + i], extra, n)
@@ -62,5 +62,5 @@ def turn_over(number, whole, at, risk, row, customers, block, mark, live, months
             fill(block, lost, 0.0, n)
         wins = number[at.client_wins + j * months + month]
         if wins > 0.0:
-            win(block, count, uniform + 4, wins, row.lift + whole[at.lift_group + i], row.work, n)
+            win(block, count, uniform + padded, wins, row.lift + whole[at.lift_group + i], row.work, n)
         add_scaled(block, count, -1.0, lost, n)

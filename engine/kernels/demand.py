@@ -5,8 +5,14 @@ import numpy as np
 from engine.kernels.jit import step
 from engine.kernels.variates import exp, exp32
 
-# rows of a block's noises, in single precision: four months of the common noise, demand, a factor, four months a stream
-COMMON, STATE, FACTOR, OWN = 0, 4, 5, 6
+# rows of a block's noises, in single precision: demand, a factor, the months of the common noise, those of each stream
+STATE, FACTOR, COMMON = 0, 1, 2
+
+
+@step
+def noise_rows(at):
+    """Rows of a block's noises."""
+    return COMMON + 4 * at.control.fours * (1 + at.stream.streams)
 
 
 @step
@@ -72,20 +78,21 @@ def noise_factors(noise, own, common, shared, alone, beta, n):
 
 
 @step
-def apply_noise(number, at, demand, row, block, noise, slot, n):
+def apply_noise(number, at, demand, row, block, noise, fours, month, n):
     """y0 *= exp(beta d + vol z); the constants that give each factor the mean 1 are part of the base volume."""
     moving = number[demand.volatility] > 0.0
-    share = number[demand.correlation]
+    share, state = number[demand.correlation], row.state
     for p in range(n):
-        noise[STATE, p] = np.float32(block[row.state, p])
+        noise[STATE, p] = np.float32(block[state, p])
     for i in range(at.streams):
         volatility, beta = number[at.volatility + i], number[at.beta + i]
         out = row.y0 + i
         if volatility > 0.0:
             shared, alone = np.float32(volatility * np.sqrt(share)), np.float32(volatility * np.sqrt(1.0 - share))
-            noise_factors(noise, OWN + 4 * i + slot, COMMON + slot, shared, alone, np.float32(beta), n)
+            own = COMMON + 4 * fours * (1 + i) + month
+            noise_factors(noise, own, COMMON + month, shared, alone, np.float32(beta), n)
             for p in range(n):
                 block[out, p] *= np.float64(noise[FACTOR, p])
         elif moving and beta != 0.0:
             for p in range(n):
-                block[out, p] *= exp(beta * block[row.state, p])
+                block[out, p] *= exp(beta * block[state, p])

@@ -7,8 +7,8 @@ paths come later in fixed order, so threads and chunks cannot change a digit.
 
 import numpy as np
 
-from engine.kernels import customers, demand, hits, review, risks, spend, targets
-from engine.kernels.jit import compiled, share_out, step
+from engine.kernels import backlog, customers, demand, hits, losses, review, risks, spend, targets
+from engine.kernels.jit import compiled, packed, share_out, step
 from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
 from engine.kernels.rows import add, add_product, add_scaled, copy, fill, sum_listed
@@ -17,7 +17,7 @@ LANES = 256
 
 
 @step
-def _reset(number, at, block, noise, mark, n):
+def _reset(number, at, block, mark, n):
     """Bring the block to the start of the horizon."""
     for j in range(at.value.size + at.flag.size):
         fill(block, j, 0.0, n)
@@ -27,7 +27,7 @@ def _reset(number, at, block, noise, mark, n):
     fill(block, at.row.cover, 1.0, n)
     fill(block, at.row.zero, 0.0, n)
     fill(block, at.row.one, 1.0, n)
-    for j in range(at.mark.size):
+    for j in range(at.mark.shared):
         mark[j] = 0
     for b in range(at.line.lines):
         fill(block, at.row.extra + b, 0.0, n)
@@ -40,9 +40,21 @@ def _reset(number, at, block, noise, mark, n):
         fill(block, at.row.set_revenue + j, 0.0, n)
     fill(block, at.row.cumulative, 0.0, n)
     fill(block, at.row.state, 0.0, n)
-    for slot in range(4):
-        for p in range(n):
-            noise[demand.COMMON + slot, p] = np.float32(0.0)
+
+
+@step
+def _tier(number, at, j, plan):
+    """Rate of a tier, and the revenue of a month from which it is paid: any where the month has no plan."""
+    return number[at.tier_rate + j], (number[at.tier_from + j] - 1e-9) * plan if plan > 0.0 else -1.0
+
+
+@step
+def _raise_rate(block, rate, revenue, reach, paid, farther, higher, n):
+    """Rate of the higher one of two tiers that the revenue reaches."""
+    for p in range(n):
+        sold, before = block[revenue, p], block[rate, p]
+        lower = paid if sold >= reach else before
+        block[rate, p] = higher if sold >= farther else lower
 
 
 @step
@@ -54,11 +66,10 @@ def _pay_incentives(number, whole, at, row, value, block, month, n):
     sum_listed(whole, at.tier_stream, at.tier_stream + at.tier_stream_count, row.y, row.zero, block, base, n)
     plan = number[at.plan + month]
     fill(block, rate, 0.0, n)
-    for j in range(at.tiers):
-        paid = number[at.tier_rate + j]
-        reach = (number[at.tier_from + j] - 1e-9) * plan if plan > 0.0 else -1.0
-        for p in range(n):
-            block[rate, p] = paid if block[row.set_revenue, p] >= reach else block[rate, p]
+    for j in range(0, at.tiers, 2):
+        paid, reach = _tier(number, at, j, plan)
+        higher, farther = _tier(number, at, min(j + 1, at.tiers - 1), plan)
+        _raise_rate(block, rate, row.set_revenue, reach, paid, farther, higher, n)
     add_product(block, value.incentive_cost, base, rate, n)
 
 
@@ -117,6 +128,15 @@ def _keep_drivers(whole, at, block, n):
 
 
 @step
+def _settle(block, incentives, margin, fixed, budget, contribution, overrun, n):
+    """What is left of the gross margin after lines and incentives, and the incentives beyond their budget."""
+    for p in range(n):
+        cost = block[incentives, p]
+        block[contribution, p] = block[margin, p] - cost - fixed
+        block[overrun, p] = cost - budget if cost > budget else 0.0
+
+
+@step
 def _close(number, whole, at, block, mark, n):
     """Settle the year: backlog, contribution, targets."""
     value, row = at.value, at.row
@@ -126,10 +146,7 @@ def _close(number, whole, at, block, mark, n):
             add(block, value.deferred_out, row.backlog + j, n)
     fixed, budget = number[at.control.line_cost], number[at.control.incentive_budget]
     overrun = row.work
-    for p in range(n):
-        cost = block[value.incentive_cost, p]
-        block[value.contribution, p] = block[value.gross_margin, p] - cost - fixed
-        block[overrun, p] = cost - budget if cost > budget else 0.0
+    _settle(block, value.incentive_cost, value.gross_margin, fixed, budget, value.contribution, overrun, n)
     for b in range(at.line.lines + 1):
         add_scaled(block, value.contribution, -1.0, value.corrective + b, n)
     for r in range(at.risk.risks):
@@ -152,17 +169,18 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
     spend.lifts(number, whole, at.line, row, block, mark, line_live, months, month, n)
     demand.volumes(number, whole, at.stream, row, value.customers, block, months, month, n)
     if number[at.demand.volatility] > 0.0:
-        demand.advance(number, at.demand, block, row.state, row.shock + month % 4, month, n)
-    demand.apply_noise(number, at.stream, at.demand, row, block, noise, month % 4, n)
+        demand.advance(number, at.demand, block, row.state, row.shock + month, month, n)
+    demand.apply_noise(number, at.stream, at.demand, row, block, noise, at.control.fours, month, n)
     risks.open_month(number, whole, at.risk, row, block, mark, marks, span, month, n)
     exhausted, struck = value.size + at.flag.fund_exhausted, value.size + at.flag.struck
     hits.respond(
         number, whole, at.risk, row, at.control.funds, value, exhausted, struck, block, mark, marks, span, month, n
     )
-    hits.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
-    hits.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
+    backlog.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
+    losses.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
     customers.turn_over(
-        number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months, month, n
+        number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months,
+        at.control.fours, month, n,
     )  # fmt: skip
     _account(number, whole, at, block, month, n)
 
@@ -175,7 +193,7 @@ def simulate_block(number, whole, tables, at, world, stream, block, noise, cells
     planned = 0.0
     for month in range(at.control.months):
         if month % 4 == 0:
-            draw_months(number, whole, at, at.row, block, noise, n, stream, month, given, k0, k1)
+            draw_months(number, whole, at, at.row, block, noise, mark, n, stream, month, given, k0, k1)
         _simulate_month(number, whole, at, block, noise, mark, span, month, n)
         planned += number[at.control.plan + month]
         _review(number, whole, at, block, mark, month, planned, n)
@@ -188,11 +206,13 @@ def simulate_block(number, whole, tables, at, world, stream, block, noise, cells
 @step
 def _store(block, column, n, values, flags):
     for j in range(values.shape[0]):
+        row = values[j, column : column + n]  # of an index such as column + p no compiler knows that it is not negative
         for p in range(n):
-            values[j, column + p] = block[j, p]
+            row[p] = block[j, p]
     for j in range(flags.shape[0]):
+        row_of_flags = flags[j, column : column + n]
         for p in range(n):
-            flags[j, column + p] = np.int8(block[values.shape[0] + j, p])
+            row_of_flags[p] = np.int8(block[values.shape[0] + j, p])
 
 
 _PATH, _SOURCE, _COLUMN, _COUNT = range(1, 5)  # columns of the table of blocks, after the world
@@ -207,25 +227,27 @@ def _blocks(worlds, firsts, counts, sources, columns):
     return np.stack([*table, np.minimum(LANES, counts[run] - start)], axis=1).astype(np.int64)
 
 
-def simulate_paths(plan, path, n_paths, column, stride, k0, k1, given, out):
-    """Simulate the paths path..path+n_paths-1 of every world of `plan` into `out`.
+def simulate_paths(plan, first, last, path, n_paths, column, stride, k0, k1, given, out):
+    """Simulate the paths path..path+n_paths-1 of the worlds first..last-1 of `plan` into `out`.
 
     Parameters
     ----------
     plan : PlanArrays
+    first, last : int
+        Worlds, counted within the plan.
     path, n_paths : int
         First path and number of paths of each world.
     column, stride : int
-        Path `path` of world w goes to the column `column + w * stride` of the outputs.
+        Path `path` of world w goes to the column `column + (w - first) * stride` of the outputs.
     k0, k1 : uint64
         Low and high half of the seed.
     given : ndarray, shape (rows, worlds * n_paths) or (0, 0)
         Uniforms that take the place of the path-level drivers' own.
     out : Outputs
     """
-    worlds = np.arange(plan.streams.size)
+    worlds = np.arange(last - first)
     every = np.full(worlds.size, n_paths)
-    blocks = _blocks(worlds, np.full(worlds.size, path), every, worlds * n_paths, column + worlds * stride)
+    blocks = _blocks(first + worlds, np.full(worlds.size, path), every, worlds * n_paths, column + worlds * stride)
     none = np.empty(0, np.int64)
     _share_out(plan, blocks, none, none, k0, k1, given, out)
 
@@ -254,10 +276,13 @@ def simulate_chosen(plan, ends, paths, acting, k0, k1, out):
 
 
 def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
-    arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, plan.layout)
+    arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, packed(plan.layout))
+    shared = paths.size == given.size == 0 and plan.streams.size > 1 and np.ptp(plan.streams) == 0
+    if shared:  # worlds see the same paths: those of a block one after the other, so that its draws are made once
+        blocks = blocks[np.argsort(blocks[:, _PATH], kind="stable")]
     share_out(
         lambda first, last: simulate_blocks(
-            blocks[first:last], *arrays, paths, acting, k0, k1, given, out.values, out.flags
+            blocks[first:last], *arrays, shared, paths, acting, k0, k1, given, out.values, out.flags
         ),
         len(blocks),
     )
@@ -266,32 +291,38 @@ def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
 @step
 def _enter(block, at, mark, path, source, n, paths, acting):
     """Put the numbers of the paths in their row, and which risks act on each where that is chosen."""
+    number, set_of_risks = at.row.path, at.row.acting
     for p in range(n):
-        block[at.row.path, p] = path + p
+        block[number, p] = path + p
     if paths.size > 0:
         for p in range(n):
-            block[at.row.path, p] = paths[source + p]
+            block[number, p] = paths[source + p]
         for p in range(n):
-            block[at.row.acting, p] = acting[source + p]
+            block[set_of_risks, p] = acting[source + p]
         mark[at.mark.chosen] = 1
 
 
 @compiled
-def simulate_blocks(blocks, numbers, whole, tables, streams, at, paths, acting, k0, k1, given, values, flags):
+def simulate_blocks(blocks, numbers, whole, tables, streams, at, shared, paths, acting, k0, k1, given, values, flags):
     """Simulate a table of blocks, one after the other in the same rows.
 
     A row of the table: the world, its first path, its first place in `paths` and `given`, its first column, the number
-    of paths. Without `paths` they follow one another from the first.
+    of paths. Without `paths` they follow one another from the first. With `shared` all worlds have the same random
+    stream, and blocks of the same paths share their draws.
     """
     block = np.empty((at.row.size, LANES))
-    noise = np.empty((demand.OWN + 4 * at.stream.streams, LANES), np.float32)
+    noise = np.zeros((demand.noise_rows(at), LANES), np.float32)  # what is not drawn must be finite
     cells = np.empty(LANES, np.int64)
     mark = np.zeros(at.mark.size, np.int64)
     span = np.empty((2, at.risk.occurrences))
     for job in range(blocks.shape[0]):
         world, n, source = blocks[job, 0], blocks[job, _COUNT], blocks[job, _SOURCE]
         number = numbers[world if numbers.shape[0] > 1 else 0]
-        _reset(number, at, block, noise, mark, n)
+        _reset(number, at, block, mark, n)
+        mark[at.mark.shared] = 1 if shared else 0
+        if job == 0 or blocks[job, _PATH] != blocks[job - 1, _PATH] or n != blocks[job - 1, _COUNT]:
+            for draw in range(at.mark.drawn, at.mark.size):
+                mark[draw] = 0
         _enter(block, at, mark, blocks[job, _PATH], source, n, paths, acting)
         simulate_block(
             number, whole, tables, at, world, streams[world], block, noise, cells, mark, span, n,

@@ -11,15 +11,16 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import llvmlite.binding as llvm
 import numba
+import numpy as np
 from numba import njit, prange
 
-__all__ = ["compiled", "lane", "parallel", "prange", "set_threads", "share_out", "step"]
+__all__ = ["compiled", "lane", "packed", "parallel", "prange", "set_threads", "share_out", "step"]
 
 # A lane loop reads and writes several rows; LLVM gives up on vector code when it would have to compare more than 8
 # pairs of addresses. The rows never overlap, and a few dozen comparisons cost little beside the lanes of a block.
@@ -76,11 +77,28 @@ def _cached(**options: Any) -> Callable[[Callable], Callable]:
 
 
 compiled = _cached()
-# a step of the path loop, called by compiled code alone: the layout in its arguments makes a door to Python dear
-step = _cached(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+# a step of the path loop, called by compiled code alone: it needs no door to Python, and as nothing is allocated in it,
+# no counts of references, which cost more than many a loop
+step = _cached(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
 # a function of one lane: a call inside a lane loop that is not inlined keeps the loop from becoming vector code
-lane = _cached(forceinline=True)
+lane = _cached(forceinline=True, _nrt=False)
 parallel = _cached(parallel=True)
+
+
+@cache
+def _record(kind: Any) -> np.dtype:
+    """A NamedTuple of whole numbers, or of such NamedTuples, as a type of records."""
+    hints = get_type_hints(kind).items()
+    return np.dtype((np.record, [(k, _record(hint) if hasattr(hint, "_fields") else np.int64) for k, hint in hints]))
+
+
+def packed(at: Any) -> Any:
+    """A NamedTuple of whole numbers, or of such NamedTuples, as one record; itself where nothing is compiled.
+
+    Compiled code hands on the address of a record; of a tuple it hands on every number, from function to function.
+    """
+    kind: Any = type(at)
+    return at if numba.config.DISABLE_JIT else np.array([at], _record(kind))[0]
 
 
 def set_threads(threads: int | None) -> int:

@@ -3,8 +3,7 @@
 A scenario reaches the kernel as four arrays: `numbers` (one row of float64 a world), `whole` (int64: structure, the
 same in all worlds), `tables` (float64 quantile tables) and `streams` (uint64, a world's random stream). A lane block
 works in one float64 array whose rows hold LANES numbers each. The NamedTuples below say where: they hold nothing but
-counts and offsets, which a kernel passes on at no cost (a tuple of arrays is counted up and down, array by array, at
-every use).
+counts and offsets, and reach compiled code as one record (`jit.packed`).
 
 Fields marked (n) are offsets into a world's row of `numbers`, (i) into `whole`, (r) rows of the block, unmarked are
 counts. Letters: t month, i stream, b line, f fund, r risk, k occurrence, c class, g profile, u group of profiles, m
@@ -137,9 +136,12 @@ class RiskAt(NamedTuple):
     profile_class: int  # (i)
     profile_stream_ptr: int  # (i) g + 1: streams of a profile
     profile_stream: int  # (i)
-    backlog_ptr: int  # (i) a backlog for each stream of each class entry of a profile whose risk defers
+    erosion_ptr: int  # (i) g + 1: classes of a profile whose risk takes margin
+    erosion_class: int  # (i)
+    backlog_risk: int  # (i) a backlog for each stream that defers; those of a risk stand side by side
+    backlog_class: int  # (i)
+    backlog_profile: int  # (i)
     backlog_stream: int  # (i)
-    backlog_risk: int  # (i)
 
 
 class CopulaAt(NamedTuple):
@@ -160,6 +162,7 @@ class ControlAt(NamedTuple):
     """Plan, funds, review levels and incentives."""
 
     months: int
+    fours: int  # of months, the last perhaps beyond the horizon: a draw makes four
     funds: int
     levels: int
     tiers: int
@@ -248,7 +251,8 @@ class RowAt(NamedTuple):
     path: int  # number of the path
     acting: int  # whole number whose bits say which risks act, where that is chosen path by path
     uniform: int  # 4
-    work: int  # 8
+    made: int  # 5 an occurrence, b, launches: uniforms of paths that the next block may share
+    work: int  # 12
     start: int  # k
     end: int  # k
     severity: int  # k
@@ -280,7 +284,7 @@ class RowAt(NamedTuple):
     gain_base: int  # g: Y0 gained per unit of hit
     linked: int  # members
     linked_normal: int  # members
-    shock: int  # 4
+    shock: int  # months of whole fours
     state: int
     line_effect: int  # b
     slip: int  # launches
@@ -296,7 +300,7 @@ class RowAt(NamedTuple):
     spoken: int  # v
     before: int  # clients
     lost: int  # clients
-    client_uniform: int  # clients x 2 x 4
+    client_uniform: int  # clients x 2 x months of whole fours
     set_revenue: int  # s
     set_margin: int  # s
     set_before: int  # s
@@ -316,6 +320,8 @@ class MarkAt(NamedTuple):
     backlog_live: int
     line_live: int  # b + 1
     chosen: int  # 1 where the row `acting` counts
+    shared: int  # 1 where blocks one after the other may be of the same paths, whose draws are then made once
+    drawn: int  # k x 2, b, launches, members, fours x (2 + i + 2 clients): whether a draw has been made
     size: int
 
 

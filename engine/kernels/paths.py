@@ -1,6 +1,6 @@
 """What is drawn for a block of paths: occurrences, effectiveness, slips, and the months' shocks and noises."""
 
-from engine.kernels.demand import COMMON, OWN
+from engine.kernels.demand import COMMON
 from engine.kernels.jit import step
 from engine.kernels.layout import SLOTS_PER_RISK, SWITCHABLE
 from engine.kernels.philox import uniforms
@@ -10,16 +10,60 @@ from engine.kernels.variates import CONSTANT, narrow_normals, normal_cdf, normal
 
 
 @step
-def link(number, whole, at, row, block, n, stream, k, k0, k1, given):
+def draw_four(row, block, mark, marks, draw, kept, a, b, c, d, n, stream, driver, index, k0, k1):
+    """Uniforms of the four slots of a draw into four rows.
+
+    Where the next block may be of the same paths they are made once, into the rows from `kept` on, and copied.
+    """
+    if mark[marks.shared] == 0:
+        uniforms(block, a, b, c, d, row.path, n, stream, driver, index, k0, k1)
+        return
+    if mark[marks.drawn + draw] == 0:
+        uniforms(block, kept, kept + 1, kept + 2, kept + 3, row.path, n, stream, driver, index, k0, k1)
+        mark[marks.drawn + draw] = 1
+    copy(block, a, kept, n)
+    copy(block, b, kept + 1, n)
+    copy(block, c, kept + 2, n)
+    copy(block, d, kept + 3, n)
+
+
+@step
+def draw_one(row, block, mark, marks, draw, kept, a, n, stream, driver, index, k0, k1):
+    """As `draw_four`, of which the first slot alone is needed."""
+    b, c, d = row.uniform + 1, row.uniform + 2, row.uniform + 3
+    if mark[marks.shared] == 0:
+        uniforms(block, a, b, c, d, row.path, n, stream, driver, index, k0, k1)
+        return
+    if mark[marks.drawn + draw] == 0:
+        uniforms(block, kept, b, c, d, row.path, n, stream, driver, index, k0, k1)
+        mark[marks.drawn + draw] = 1
+    copy(block, a, kept, n)
+
+
+@step
+def _is_made(mark, marks, draw):
+    """Whether a draw that stays in its own rows has been made for these paths; from now on it has."""
+    made = mark[marks.drawn + draw] == 1
+    mark[marks.drawn + draw] = mark[marks.shared]
+    return made
+
+
+@step
+def link(number, whole, at, row, block, mark, marks, draws, n, stream, k, k0, k1, given):
     """Uniforms of the correlated drivers for the occurrence k: u' = Phi(L z), z from the drivers' own addresses."""
     for j in range(at.members):
         z = row.linked_normal + j
+        if at.occurrences == 1 and _is_made(mark, marks, draws + j):
+            continue
         if k == 0 and given.shape[0] > 0:
             take_given(block, z, given, whole[at.given_row + j], n)
         else:
-            slot = whole[at.slot + j]
-            uniforms(block, row.uniform, row.path, n, stream, whole[at.driver + j], 2 * k + slot // 4, k0, k1)
-            copy(block, z, row.uniform + slot % 4, n)
+            slot, rows = whole[at.slot + j], row.uniform
+            index = 2 * k + slot // 4
+            uniforms(
+                block, rows, rows + 1, rows + 2, rows + 3, row.path, n, stream, whole[at.driver + j], index, k0, k1
+            )  # fmt: skip
+            copy(block, z, rows + slot % 4, n)
         normal_row(block, z, n)
     for j in range(at.members):
         out = row.linked + j
@@ -34,8 +78,8 @@ def link(number, whole, at, row, block, n, stream, k, k0, k1, given):
 
 @step
 def _draw_once(
-    number, whole, tables, at, world, row, block, cells, n, stream, driver, field, member, given, source, k0,
-    k1, out,
+    number, whole, tables, at, world, row, block, cells, mark, marks, draw, kept, n, stream, driver, field, member,
+    given, source, k0, k1, out,
 ):  # fmt: skip
     """Draw a random field that has one value a path: a line's effectiveness or a launch's slip."""
     if member >= 0:
@@ -43,30 +87,26 @@ def _draw_once(
     elif given.shape[0] > 0:
         take_given(block, out, given, source, n)
     elif whole[at.kind + field] != CONSTANT:
-        uniforms(block, row.uniform, row.path, n, stream, driver, 0, k0, k1)
-        copy(block, out, row.uniform, n)
+        draw_one(row, block, mark, marks, draw, kept, out, n, stream, driver, 0, k0, k1)
     draw_field(number, whole, tables, at, world, field, block, out, cells, n)
 
 
 @step
-def draw_lines(number, whole, tables, at, world, row, block, cells, n, stream, given, k0, k1):
+def draw_lines(number, whole, tables, at, world, row, block, cells, mark, n, stream, given, k0, k1):
     """Draw the effectiveness of every line and the slip of every launch."""
-    source = SLOTS_PER_RISK * at.risk.risks
+    source, draw, kept = SLOTS_PER_RISK * at.risk.risks, 2 * at.risk.occurrences, row.made + 5 * at.risk.occurrences
     for b in range(at.line.lines):
         driver, field = whole[at.line.driver + b], whole[at.line.effectiveness + b]
-        member = whole[at.copula.of_line + b]
         _draw_once(
-            number, whole, tables, at.draw, world, row, block, cells, n, stream, driver, field, member, given,
-            source, k0, k1, row.line_effect + b,
+            number, whole, tables, at.draw, world, row, block, cells, mark, at.mark, draw + b, kept + b, n, stream,
+            driver, field, whole[at.copula.of_line + b], given, source + b, k0, k1, row.line_effect + b,
         )  # fmt: skip
-        source += 1
     for j in range(at.stream.launches):
-        driver, field = whole[at.stream.launch_driver + j], whole[at.stream.launch_slip + j]
+        driver, field, place = whole[at.stream.launch_driver + j], whole[at.stream.launch_slip + j], at.line.lines + j
         _draw_once(
-            number, whole, tables, at.draw, world, row, block, cells, n, stream, driver, field,
-            whole[at.copula.of_launch + j], given, source, k0, k1, row.slip + j,
+            number, whole, tables, at.draw, world, row, block, cells, mark, at.mark, draw + place, kept + place, n,
+            stream, driver, field, whole[at.copula.of_launch + j], given, source + place, k0, k1, row.slip + j,
         )  # fmt: skip
-        source += 1
 
 
 @step
@@ -82,20 +122,21 @@ def _slot_row(row, o, slot):
 
 
 @step
-def _occurrence_uniforms(whole, risk, copula, row, block, n, stream, r, k, answers, given, k0, k1):
+def _occurrence_uniforms(whole, risk, copula, row, block, mark, marks, n, stream, r, k, answers, given, k0, k1):
     """Uniforms of one occurrence: its own, or those given from outside, or those linked to other drivers."""
     o = whole[risk.first + r] + k
-    driver = whole[risk.driver + r]
+    driver, kept = whole[risk.driver + r], row.made + 5 * o
     if k == 0 and given.shape[0] > 0:
         for slot in range(SLOTS_PER_RISK):
             take_given(block, _slot_row(row, o, slot), given, SLOTS_PER_RISK * r + slot, n)
     else:
-        uniforms(block, row.uniform, row.path, n, stream, driver, 2 * k, k0, k1)
-        for slot in range(4):
-            copy(block, _slot_row(row, o, slot), row.uniform + slot, n)
+        draw_four(
+            row, block, mark, marks, 2 * o, kept, _slot_row(row, o, 0), _slot_row(row, o, 1), _slot_row(row, o, 2),
+            _slot_row(row, o, 3), n, stream, driver, 2 * k, k0, k1,
+        )  # fmt: skip
         if answers:
-            uniforms(block, row.uniform, row.path, n, stream, driver, 2 * k + 1, k0, k1)
-            copy(block, row.effectiveness + o, row.uniform, n)
+            last = _slot_row(row, o, 4)
+            draw_one(row, block, mark, marks, 2 * o + 1, kept + 4, last, n, stream, driver, 2 * k + 1, k0, k1)
     for slot in range(SLOTS_PER_RISK):
         member = whole[copula.of_risk + r * SLOTS_PER_RISK + slot]
         if member >= 0:
@@ -108,7 +149,9 @@ def _draw_occurrence(number, whole, tables, at, world, row, block, cells, mark, 
     risk = at.risk
     o = whole[risk.first + r] + k
     answers = whole[risk.effectiveness + r] >= 0
-    _occurrence_uniforms(whole, risk, at.copula, row, block, n, stream, r, k, answers, given, k0, k1)
+    _occurrence_uniforms(
+        whole, risk, at.copula, row, block, mark, at.mark, n, stream, r, k, answers, given, k0, k1
+    )  # fmt: skip
     begin, end = number[risk.begin + r], number[risk.end + r]
     if whole[risk.by_rate + r]:
         start_by_rate(block, row.start + o, row.previous + r, number[risk.rate + r], end, n)
@@ -140,9 +183,10 @@ def draw_paths(number, whole, tables, at, world, row, block, cells, mark, span, 
         mark[at.mark.signed + r] = whole[risk.signed + r]
     for k in range(max(risk.most, 1)):
         if k < at.copula.occurrences:
-            link(number, whole, at.copula, row, block, n, stream, k, k0, k1, given)
+            linked = 2 * risk.occurrences + at.line.lines + at.stream.launches
+            link(number, whole, at.copula, row, block, mark, at.mark, linked, n, stream, k, k0, k1, given)
         if k == 0:
-            draw_lines(number, whole, tables, at, world, row, block, cells, n, stream, given, k0, k1)
+            draw_lines(number, whole, tables, at, world, row, block, cells, mark, n, stream, given, k0, k1)
         for r in range(risk.risks):
             o = whole[risk.first + r] + k
             if o >= whole[risk.first + r + 1]:
@@ -171,24 +215,33 @@ def _four_noises(block, row, noise, out, n):
 
 
 @step
-def draw_months(number, whole, at, row, block, noise, n, stream, month, given, k0, k1):
+def draw_months(number, whole, at, row, block, noise, mark, n, stream, month, given, k0, k1):
     """Draw four months of demand shocks and noises; nothing where the volatility is 0."""
-    index, months = month // 4, at.control.months
+    index, months, fours, rows = month // 4, at.control.months, at.control.fours, row.uniform
     source = SLOTS_PER_RISK * at.risk.risks + at.line.lines + at.stream.launches
-    if number[at.demand.volatility] > 0.0:
-        uniforms(block, row.shock, row.path, n, stream, whole[at.demand.drivers], index, k0, k1)
-        _given_months(block, row.shock, given, source, month, months, n)
+    draw = 2 * at.risk.occurrences + at.line.lines + at.stream.launches + at.copula.members + index
+    if number[at.demand.volatility] > 0.0 and not _is_made(mark, at.mark, draw):
+        shock = row.shock + month
+        uniforms(
+            block, shock, shock + 1, shock + 2, shock + 3, row.path, n, stream, whole[at.demand.drivers], index, k0, k1
+        )  # fmt: skip
+        _given_months(block, shock, given, source, month, months, n)
         for slot in range(4):
-            normal_row(block, row.shock + slot, n)
-    if number[at.demand.correlation] > 0.0:
-        uniforms(block, row.uniform, row.path, n, stream, whole[at.demand.drivers + 1], index, k0, k1)
-        _given_months(block, row.uniform, given, source + months, month, months, n)
-        _four_noises(block, row.uniform, noise, COMMON, n)
+            normal_row(block, shock + slot, n)
+    draw += fours
+    if number[at.demand.correlation] > 0.0 and not _is_made(mark, at.mark, draw):
+        driver = whole[at.demand.drivers + 1]
+        uniforms(block, rows, rows + 1, rows + 2, rows + 3, row.path, n, stream, driver, index, k0, k1)
+        _given_months(block, rows, given, source + months, month, months, n)
+        _four_noises(block, rows, noise, COMMON + month, n)
     for i in range(at.stream.streams):
-        if number[at.stream.volatility + i] > 0.0:
-            uniforms(block, row.uniform, row.path, n, stream, whole[at.stream.noise_driver + i], index, k0, k1)
-            _four_noises(block, row.uniform, noise, OWN + 4 * i, n)
-    for j in range(at.stream.clients):
-        for kind in range(2):
-            driver = whole[at.stream.client_drivers + 2 * j + kind]
-            uniforms(block, row.client_uniform + 8 * j + 4 * kind, row.path, n, stream, driver, index, k0, k1)
+        draw += fours
+        if number[at.stream.volatility + i] > 0.0 and not _is_made(mark, at.mark, draw):
+            driver = whole[at.stream.noise_driver + i]
+            uniforms(block, rows, rows + 1, rows + 2, rows + 3, row.path, n, stream, driver, index, k0, k1)
+            _four_noises(block, rows, noise, COMMON + 4 * fours * (1 + i) + month, n)
+    for j in range(2 * at.stream.clients):
+        draw += fours
+        if not _is_made(mark, at.mark, draw):
+            driver, out = whole[at.stream.client_drivers + j], row.client_uniform + 4 * fours * j + month
+            uniforms(block, out, out + 1, out + 2, out + 3, row.path, n, stream, driver, index, k0, k1)

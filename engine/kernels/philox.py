@@ -70,12 +70,12 @@ def whole_bits(x):
 
 
 @compiled
-def uniforms(block, row, path, n, stream, driver, index, k0, k1):
-    """Fill four rows of a block with the uniforms of slots 0..3 for the paths whose numbers stand in the row `path`."""
+def uniforms(block, a, b, c, d, path, n, stream, driver, index, k0, k1):
+    """Fill the rows a..d with the uniforms of slots 0..3 for the paths whose numbers stand in the row `path`."""
     c1, c2, c3 = np.uint64(stream), np.uint64(driver), np.uint64(index)
     for p in range(n):
         w0, w1, w2, w3 = words(whole_bits(block[path, p]), c1, c2, c3, k0, k1)
-        block[row, p] = uniform(w0)
-        block[row + 1, p] = uniform(w1)
-        block[row + 2, p] = uniform(w2)
-        block[row + 3, p] = uniform(w3)
+        block[a, p] = uniform(w0)
+        block[b, p] = uniform(w1)
+        block[c, p] = uniform(w2)
+        block[d, p] = uniform(w3)

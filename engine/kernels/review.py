@@ -1,8 +1,10 @@
 """The monthly review: lag, status, corrective money (model 3.7)."""
 
+import numpy as np
+
 from engine.kernels.jit import step
 from engine.kernels.layout import GREEN, RED, YELLOW
-from engine.kernels.rows import fill
+from engine.kernels.rows import add, fill
 
 
 @step
@@ -30,40 +32,51 @@ def act(number, whole, at, row, block, mark, live, lag, value, exhausted, acted,
     The rows `spoken` hold, for each level, the quarter in which it last acted; `decided` the money of next month by
     line. An act with an empty fund is an act.
     """
-    highest = row.work
+    money = row.work
     quarter = float(whole[at.quarter + month])
-    if not _exceeded(block, lag, number[at.level_lag], n):
-        return
-    fill(block, highest, -1.0, n)
     for v in range(at.levels):
-        limit = number[at.level_lag + v]
-        for p in range(n):
-            block[highest, p] = float(v) if block[lag, p] > limit else block[highest, p]
-    for v in range(at.levels):
-        fund, line, amount = whole[at.level_fund + v], whole[at.level_line + v], number[at.level_amount + v]
-        last = row.spoken + v
-        acting = 0
-        for p in range(n):
-            if (block[highest, p] == float(v)) & (block[last, p] != quarter):
-                acting += 1
-                block[last, p] = quarter
-                block[acted + v, p] = 1.0
-                paid = amount
-                if fund >= 0:
-                    paid = min(amount, block[value.fund_balance + fund, p])
-                    block[value.fund_need + fund, p] += amount
-                    if paid < amount:
-                        block[exhausted + fund, p] = 1.0
-                    block[value.fund_balance + fund, p] -= paid
-                block[row.decided + line, p] += paid
-                block[value.corrective + line, p] += paid
-        if acting > 0:
-            mark[live + line] = 1
+        limit, highest = number[at.level_lag + v], np.inf
+        if v + 1 < at.levels:
+            highest = number[at.level_lag + v + 1]
+        if not _asked(block, lag, limit, highest, number[at.level_amount + v], row.spoken + v, quarter, money, n):
+            continue
+        fund, line = whole[at.level_fund + v], whole[at.level_line + v]
+        _speak(block, lag, limit, highest, row.spoken + v, acted + v, quarter, n)
+        if fund >= 0:
+            _draw_on(block, money, value.fund_balance + fund, value.fund_need + fund, exhausted + fund, n)
+        add(block, row.decided + line, money, n)
+        add(block, value.corrective + line, money, n)
+        mark[live + line] = 1
 
 
 @step
-def _exceeded(block, lag, lowest, n):
+def _asked(block, lag, limit, highest, amount, last, quarter, money, n):
+    """The money of a level where the lag lies between its limit and the next one's; returns whether it acts at all."""
     count = 0
     for p in range(n):
-        count += 1 if block[lag, p] > lowest else 0
+        acts = (block[lag, p] > limit) & (block[lag, p] <= highest) & (block[last, p] != quarter)
+        count += 1 if acts else 0
+        block[money, p] = amount if acts else 0.0
     return count > 0
+
+
+@step
+def _speak(block, lag, limit, highest, last, acted, quarter, n):
+    """Note that a level has acted in this quarter, and at all."""
+    for p in range(n):
+        acts = (block[lag, p] > limit) & (block[lag, p] <= highest)
+        spoken, before = block[last, p], block[acted, p]
+        block[last, p] = quarter if acts else spoken
+        block[acted, p] = 1.0 if acts else before
+
+
+@step
+def _draw_on(block, money, balance, need, exhausted, n):
+    """Take the money from a fund, as far as it has any."""
+    for p in range(n):
+        asked, there, before = block[money, p], block[balance, p], block[exhausted, p]
+        paid = asked if asked < there else there
+        block[need, p] += asked
+        block[exhausted, p] = 1.0 if paid < asked else before
+        block[balance, p] = there - paid
+        block[money, p] = paid

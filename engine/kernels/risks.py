@@ -23,7 +23,8 @@ def start_by_probability(block, occurs, start, probability, begin, end, hazard, 
         for p in range(n):
             block[start, p] = begin + (end - begin) * block[start, p]
     for p in range(n):
-        block[start, p] = block[start, p] if block[occurs, p] >= 1.0 - probability else NEVER
+        begins = block[start, p]
+        block[start, p] = begins if block[occurs, p] >= 1.0 - probability else NEVER
 
 
 @step
@@ -82,11 +83,10 @@ def note_span(block, row, o, months, decay, buffered, span, n):
     if decay and buffered:
         span[1, o] = months
     elif decay:
-        fade = row.work
+        fade, start, duration = row.work, row.start + o, row.duration + o
         for p in range(n):
-            block[fade, p] = block[row.start + o, p] + _FADED * block[row.duration + o, p]
-        for p in range(n):
-            block[fade, p] = block[fade, p] if block[row.start + o, p] < NEVER else -NEVER
+            end = block[start, p] + _FADED * block[duration, p]
+            block[fade, p] = end if block[start, p] < NEVER else -NEVER
         span[1, o] = largest(block, fade, n)
     else:
         span[1, o] = largest(block, row.end + o, n)

@@ -44,7 +44,8 @@ def correct(number, whole, at, row, block, mark, live, months, month, n):
                 block[out, p] = exponential_response(base + block[extra, p], ceiling, scale)
         for p in range(n):
             # a path without corrective money keeps the plan's response to the last digit
-            block[out, p] = block[out, p] if block[extra, p] > 0.0 else planned
+            corrected = block[out, p]
+            block[out, p] = corrected if block[extra, p] > 0.0 else planned
         fill(block, money, 0.0, n)
 
 

@@ -82,7 +82,9 @@ def stay(block, value, before, lost, n):
 def divide(block, value, divisor, n):
     """value /= divisor, 0 where there is nothing to divide by"""
     for p in range(n):
-        block[value, p] = block[value, p] / block[divisor, p] if block[divisor, p] != 0.0 else 0.0
+        there = block[divisor, p] != 0.0
+        share = block[value, p] / (block[divisor, p] if there else 1.0)
+        block[value, p] = share if there else 0.0
 
 
 @step

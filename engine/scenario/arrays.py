@@ -189,10 +189,14 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
     ])  # fmt: skip
     deferred = of("deferred")
     defers = deferred.max(axis=0) > 0
-    cells = [(g, c) for g, key in enumerate(classes.profiles) for c in key]
-    backlog = [classes.streams_of(g) if defers[classes.risk[c]] else [] for g, c in cells]
-    backlog_risk = [classes.risk[c] for (_, c), streams in zip(cells, backlog, strict=True) for _ in streams]
-    backlog_ptr, backlog_stream = flat(backlog)
+    backlogs = sorted(
+        (classes.risk[c], c, g, i)
+        for g, key in enumerate(classes.profiles) for c in key if defers[classes.risk[c]]
+        for i in classes.streams_of(g)
+    )  # fmt: skip
+    margin_loss = of("margin_loss")
+    erodes = (margin_loss != 0).any(axis=0)
+    erosion_ptr, erosion_class = flat([[c for c in key if erodes[classes.risk[c]]] for key in classes.profiles])
     profile_ptr, profile_class = flat(classes.profiles)
     groups = list(dict.fromkeys(map(classes.profiles_of, range(len(classes.risk)))))
     group_ptr, group_profile = flat(groups)
@@ -207,7 +211,7 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         most=max(occurrences, default=0),
         classes=len(classes.risk),
         profiles=len(classes.profiles),
-        backlogs=len(backlog_risk),
+        backlogs=len(backlogs),
         probability=build.number(of("probability")),
         rate=build.number(of("rate") / 12.0),
         begin=build.number(columns([w[:, 0] for w in windows])),
@@ -218,7 +222,7 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         buffer_months=build.number(wait),
         deferred=build.number(deferred),
         release=build.number(of("release", 1.0)),
-        margin_loss=build.number(of("margin_loss")),
+        margin_loss=build.number(margin_loss),
         churn=build.number(of("churn_multiplier")),
         cost_ratio=build.number(answer("cost_ratio")),
         cost_month=build.number(answer("cost_per_month")),
@@ -246,9 +250,12 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         profile_class=build.integer(profile_class),
         profile_stream_ptr=build.integer(stream_ptr),
         profile_stream=build.integer(profile_stream),
-        backlog_ptr=build.integer(backlog_ptr),
-        backlog_stream=build.integer(backlog_stream),
-        backlog_risk=build.integer(backlog_risk),
+        erosion_ptr=build.integer(erosion_ptr),
+        erosion_class=build.integer(erosion_class),
+        backlog_risk=build.integer([r for r, _, _, _ in backlogs]),
+        backlog_class=build.integer([c for _, c, _, _ in backlogs]),
+        backlog_profile=build.integer([g for _, _, g, _ in backlogs]),
+        backlog_stream=build.integer([i for _, _, _, i in backlogs]),
     )
 
 
@@ -326,6 +333,7 @@ def _control(build: Builder, shares: np.ndarray) -> layout.ControlAt:
     chosen = selectors.select(incentives.streams, scenario.streams) if incentives is not None else []
     return layout.ControlAt(
         months=scenario.plan.months,
+        fours=-(-scenario.plan.months // 4),
         funds=len(funds),
         levels=len(levels),
         tiers=len(tiers),
@@ -473,23 +481,25 @@ def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layou
 def _scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkAt]:
     stream, line, risk, control, target = at["stream"], at["line"], at["risk"], at["control"], at["target"]
     k, r, c, f, i, b = risk.occurrences, risk.risks, risk.classes, control.funds, stream.streams, line.lines
-    members, sets, g = at["copula"].members, target.sets, risk.profiles
+    members, sets, g, fours = at["copula"].members, target.sets, risk.profiles, control.fours
     rows = {
-        "path": 1, "acting": 1, "uniform": 4, "work": 8, "start": k, "end": k, "severity": k, "duration": k,
+        "path": 1, "acting": 1, "uniform": 4, "made": 5 * k + b + stream.launches, "work": 12,
+        "start": k, "end": k, "severity": k, "duration": k,
         "effectiveness": k, "respond": k, "previous": r, "open": k, "answered": k, "height": k, "height_answered": k,
         "inverse": k, "hit": c,
         "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
         "zero": 1, "one": 1, "base": g, "group_base": risk.groups, "group_lost": risk.groups,
         "group_gain": risk.groups, "kept": g, "share": g, "lost_base": g, "gain_base": g, "linked": members,
-        "linked_normal": members, "shock": 4, "state": 1, "line_effect": b, "slip": stream.launches,
+        "linked_normal": members, "shock": 4 * fours, "state": 1, "line_effect": b, "slip": stream.launches,
         "missing": stream.launches, "extra": b, "decided": b + 1, "response": b, "lift": line.groups, "y0": i, "y": i,
         "margin": i, "cumulative": 1, "spoken": control.levels, "before": stream.clients, "lost": stream.clients,
-        "client_uniform": 8 * stream.clients, "set_revenue": sets, "set_margin": sets, "set_before": sets,
+        "client_uniform": 8 * fours * stream.clients, "set_revenue": sets, "set_margin": sets, "set_before": sets,
         "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
     }  # fmt: skip
     marks = {
         "risk_live": r, "signed": r, "open": k, "gainless": g, "backlog_live": risk.backlogs, "line_live": b + 1,
-        "chosen": 1,
+        "chosen": 1, "shared": 1,
+        "drawn": 2 * k + b + stream.launches + members + fours * (2 + i + 2 * stream.clients),
     }  # fmt: skip
     return layout.consecutive(layout.RowAt, rows, start), layout.consecutive(layout.MarkAt, marks)
 

@@ -209,7 +209,7 @@ def design(
 def _world_uniforms(name: str, count: int, seed: int) -> np.ndarray:
     out = np.empty((5, count))
     out[4] = np.arange(count)
-    uniforms(out, 0, 4, count, WORLD_STREAM, drivers.number(name), 0, *key(seed))
+    uniforms(out, 0, 1, 2, 3, 4, count, WORLD_STREAM, drivers.number(name), 0, *key(seed))
     return out[0]
 
 

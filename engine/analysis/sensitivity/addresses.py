@@ -45,7 +45,7 @@ def _uniforms(run: Run, driver: str, index: int) -> np.ndarray:
     block[4] = np.arange(n)  # the numbers of the paths
     number = drivers.number(driver)
     for world, stream in enumerate(run.worlds.streams):
-        uniforms(block, 0, 4, n, int(stream), number, index, *key(run.seed))
+        uniforms(block, 0, 1, 2, 3, 4, n, int(stream), number, index, *key(run.seed))
         found[:, world] = block[:4]
     return found
 

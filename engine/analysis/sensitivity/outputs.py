@@ -15,7 +15,6 @@ from engine.scenario.model import Scenario
 from engine.simulation import Run
 
 Progress = Callable[[int, int], None]
-CHUNK_WORLDS = 512  # at a time, however few their paths: a world's own quantile tables may take a megabyte
 IS_MONEY = {name: name != "p_attain" for name in SENSITIVITY_OUTPUTS}
 
 
@@ -82,7 +81,7 @@ class WorldOutput:
         """Slices of worlds and of paths, with the scores of both, shape (worlds, paths)."""
         run = Run(worlds_at(self._scenario, self._factors, levels), self._paths, self._seed, 1)
         target = run.worlds.read("plan.target")
-        size = min(simulation.CHUNK_PATHS, CHUNK_WORLDS * self._paths)
+        size = min(simulation.CACHED_PATHS, simulation.PREPARED_WORLDS * self._paths)
         for chunk, out in simulation.outputs(run, progress=self._progress, size=size):
             cells = slice(chunk.start, chunk.stop)
             scores = self._scores(out).reshape(chunk.stop - chunk.start, chunk.n_paths)
