@@ -410,6 +410,14 @@ def test_a_part_that_kills_workers_ends_the_run(
     assert differing(here, engine.run_batch(file, folder / "store", dask=four, resume=True)) == []
 
 
+def test_whatever_a_worker_does_wrong_is_told(
+    folder: Path, four: Client, home: tuple[Path, xr.Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "_reduce", lambda part, bench: 1 // 0)
+    with pytest.raises(engine.ClusterError, match="a worker failed: ZeroDivisionError"):
+        engine.run_batch(home[0], folder / "store", dask=four)
+
+
 def test_without_workers_it_waits_for_others_only_so_long(
     folder: Path, scheduler: tuple[subprocess.Popen[str], str], home: tuple[Path, xr.Dataset],
     monkeypatch: pytest.MonkeyPatch,

@@ -389,3 +389,5 @@ class Cluster:
         except (CancelledError, OSError) as error:
             message = "the connection to the scheduler is lost"
             raise ClusterError(f"{message}; what was committed is kept: go on with --resume") from error
+        except Exception as error:  # whatever goes wrong on a machine that is not ours
+            raise ClusterError(f"a worker failed: {type(error).__name__}: {error}") from error
