@@ -24,6 +24,7 @@ from engine.scenario import arrays
 
 KEEP = '["p_attain", "revenue", "shortfall", "fund_need", "gross_margin", "revenue_quantiles", "shortfall_quantiles"]'
 PATHS, WORLDS, MACHINES = 1_000_000_000, 10_000, 100  # of the plan
+SHORT = 13  # worlds of a part, where they have 10,000 paths
 AHEAD = 2 * MACHINES  # of each of the workers here
 PARTS = 3000  # of no work, to see what sharing out takes
 
@@ -77,7 +78,7 @@ def scale(scale: float) -> list[Figure]:
         path = _processor_time(lambda: worker.reduce(part), repeats=3) / len(part)
         alone = _processor_time(_kernel(plan, part), repeats=3) / len(part)
         machine = _machine(_batch(folder, 2 * cores * len(part), 1, len(part)), cores)
-        world = _world(plan)
+        world, among = _world(plan), _world(plan, SHORT)
         sharing = _sharing(_batch(folder, 100 * 4096, 1 + int(PARTS * scale) // 100, 4096), answer, cores)
         merging = _merging(plan, answer)
         commit, bytes_stored = _commit(folder, plan, int(WORLDS * scale))
@@ -90,7 +91,8 @@ def scale(scale: float) -> list[Figure]:
         Figure("of that, the kernel", 1e6 * alone, "us"),
         Figure(f"a path, reduced, on this machine by {cores} workers", 1e6 * machine, "us"),
         Figure("a world: drawn, placed, made arrays", 1e3 * world, "ms"),
-        Figure("the same, of what a part takes", 100 * world / (path * plan.part_paths), "%"),
+        Figure(f"the same, {SHORT} at a time", 1e3 * among, "ms"),
+        Figure("of one alone, of what a part takes", 100 * world / (path * plan.part_paths), "%"),
         Figure("a part: sharing out, coordinator and scheduler", 1e3 * sharing, "ms"),
         Figure("of that, merging what it says", 1e3 * merging, "ms"),
         Figure("sent for a part", sent, "bytes"),
@@ -147,10 +149,10 @@ def _machine(the: Batch, cores: int) -> float:
         return (spent() - before) / (the.paths * len(chunks)) / cores
 
 
-def _world(the: Batch) -> float:
+def _world(the: Batch, at_a_time: int = 1) -> float:
     """Seconds that the numbers of a world take before its first path."""
-    worlds = iter(range(WORLDS))
-    return _processor_time(lambda: arrays.build(the.worlds(np.array([next(worlds)]))), repeats=50)
+    firsts = iter(range(0, WORLDS, at_a_time))
+    return _processor_time(lambda: arrays.build(the.worlds(next(firsts) + np.arange(at_a_time))), 50) / at_a_time
 
 
 def _sharing(the: Batch, answer: Summary, cores: int) -> float:
