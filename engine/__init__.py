@@ -6,7 +6,7 @@ Examples
 --------
 >>> import engine
 >>> sorted(name for name in engine.__all__ if "Error" in name)
-['AllocationError', 'EngineError', 'ScenarioError', 'SimulationError', 'StoreError']
+['AllocationError', 'ClusterError', 'EngineError', 'ScenarioError', 'SimulationError', 'StoreError']
 """
 
 from importlib import import_module
@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from engine.budget.frontier import Frontier, frontier
     from engine.budget.optimise import optimise
     from engine.budget.regret import RegretTable, regret
-    from engine.errors import AllocationError, EngineError, Fault, ScenarioError, SimulationError, StoreError
+    from engine.errors import (
+        AllocationError,
+        ClusterError,
+        EngineError,
+        Fault,
+        ScenarioError,
+        SimulationError,
+        StoreError,
+    )
     from engine.reading import load
     from engine.scenario.library import stress_paths
     from engine.scenario.load import parse, reference_path
@@ -68,6 +76,7 @@ _HOMES = {
     "SimulationError": "engine.errors",
     "AllocationError": "engine.errors",
     "StoreError": "engine.errors",
+    "ClusterError": "engine.errors",
     "Fault": "engine.errors",
 }
 
@@ -105,6 +114,7 @@ __all__ = [
     "SimulationError",
     "AllocationError",
     "StoreError",
+    "ClusterError",
     "Fault",
     "__version__",
 ]
