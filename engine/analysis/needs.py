@@ -9,7 +9,7 @@ import numpy as np
 
 from engine import simulation
 from engine.errors import SimulationError
-from engine.scenario import arrays
+from engine.scenario import blocks
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
@@ -81,7 +81,7 @@ def simulate_needs(
     amount = endless(run)
     current = np.array([run.worlds.read(f"funds.{name}.amount").mean() for name in scenario.funds])
     run = replace(run, worlds=run.worlds.changed({f"funds.{name}.amount": amount for name in scenario.funds}))
-    value, _ = arrays.result_rows(scenario, ("funds",))
+    value, _ = blocks.results(scenario, ("funds",))
     funds, months = len(scenario.funds), scenario.plan.months
     rows = funds * months + len(scenario.risks) + 2
     simulation.require_memory(2 * 8 * rows * run.n_paths, f"{run.n_paths:,} paths", "ask for fewer paths")
@@ -140,7 +140,7 @@ class Present:
 def simulate_present(run: Run, progress: Progress | None = None) -> Present:
     """Simulate the year with the funds as they are."""
     scenario = run.scenario
-    value, flag = arrays.result_rows(scenario, ("funds",))
+    value, flag = blocks.results(scenario, ("funds",))
     funds, months, shape = len(scenario.funds), scenario.plan.months, (len(run.worlds), run.paths_per_world)
     left, month, attained = np.empty((funds, *shape)), np.zeros((funds, *shape), np.int8), np.empty(shape, bool)
     for chunk, out in simulation.outputs(run, ("funds",), progress):

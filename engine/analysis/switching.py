@@ -15,7 +15,7 @@ from engine import simulation
 from engine.analysis.needs import endless
 from engine.errors import SimulationError
 from engine.kernels.layout import ALL_RISKS, SWITCHABLE, Outputs, PlanArrays
-from engine.scenario import arrays
+from engine.scenario import arrays, blocks
 from engine.simulation import Run
 
 BATCH = 1_000_000  # pairs of a path and a set that are sorted at a time, so that neighbours have the same set
@@ -64,7 +64,7 @@ class Switched:
         if late:
             raise SimulationError(f"risks: {', '.join(late)} come after the first {SWITCHABLE}, which can be switched")
         self._always = ALL_RISKS & ~int(sum(1 << int(r) for r in self._risk))
-        self._value, self._flag = arrays.result_rows(run.scenario, ("risks",))
+        self._value, self._flag = blocks.results(run.scenario, ("risks",))
         self._plan = arrays.build(run.worlds, ("risks",))
         limitless = {f"funds.{name}.amount": endless(run) for name in run.scenario.funds}
         self._endless = arrays.revise(self._plan, run.worlds.changed(limitless))

@@ -20,7 +20,7 @@ from engine.batch.design import Batch, Chunk, Part
 from engine.batch.grid import Grid, Histogram
 from engine.errors import ScenarioError
 from engine.names import QUANTILES, SUMMARIES
-from engine.scenario import arrays
+from engine.scenario import arrays, blocks
 from engine.scenario.model import Scenario
 from engine.scenario.worlds import Worlds
 from engine.simulation import Run
@@ -348,7 +348,7 @@ class _Paths:
     """Reads an output off what the kernel gives, path by path."""
 
     def __init__(self, scenario: Scenario, worlds: Worlds) -> None:
-        value, flag = arrays.result_rows(scenario)
+        value, flag = blocks.results(scenario)
         self._target = worlds.read("plan.target")
         targets, funds, risks = 1 + len(scenario.targets), len(scenario.funds), len(scenario.risks)
         self._rows = {

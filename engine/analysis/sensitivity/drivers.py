@@ -15,7 +15,7 @@ from engine.analysis.sensitivity.addresses import path_draws
 from engine.analysis.sensitivity.indices import LEVEL, Z
 from engine.analysis.sensitivity.outputs import Progress
 from engine.errors import SimulationError
-from engine.scenario import arrays, knobs
+from engine.scenario import blocks, knobs
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
@@ -280,7 +280,7 @@ class _Kept(NamedTuple):
 
 def _simulate(run: Run, progress: Progress | None) -> _Kept:
     scenario, shape = run.scenario, (len(run.worlds), run.paths_per_world)
-    value, flag = arrays.result_rows(scenario)
+    value, flag = blocks.results(scenario)
     clients = [name for name, stream in scenario.streams.items() if stream.customers is not None]
     target = run.worlds.read("plan.target")[:, None]
     kept = _Kept(
