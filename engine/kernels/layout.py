@@ -289,6 +289,7 @@ class RowAt(NamedTuple):
     line_effect: int  # b
     slip: int  # launches
     missing: int  # launches: what a rise still lacks at the start of the month
+    missing_first: int  # launches: and at the end of the month in which it begins
     extra: int  # b
     decided: int  # b + 1
     response: int  # b
