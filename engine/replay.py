@@ -26,7 +26,7 @@ class Replay:
     def __init__(self, run: Run, detail: Collection[str] = ()) -> None:
         assert run.scrambles == 1
         self.run = run
-        self._detail = tuple(detail)
+        self._detail = (*detail, blocks.LEAN)
         value, flag = blocks.results(run.scenario, self._detail)
         self._dry = flag.fund_exhausted
         measures = range(value.target_value, value.target_value + (1 + len(run.scenario.targets)))

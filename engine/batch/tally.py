@@ -6,7 +6,7 @@ numbers, and sums are added in the order of the parts, whatever the order in whi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -251,7 +251,7 @@ class Worker:
         """The worlds for the kernel, on one thread: there is less to do than threads cost that wait for others."""
         simulation.set_threads(1)
         try:
-            return arrays.build(worlds)
+            return arrays.build(worlds, detail_of(self._batch))
         finally:
             simulation.set_threads(self._threads)
 
@@ -259,8 +259,13 @@ class Worker:
         if self._buffer is None or self._buffer[0] != scenario.hash:
             self._buffer = None  # before the next is made
             paths = min(self._batch.n_worlds * self._batch.paths, self._at_a_time)
-            self._buffer = scenario.hash, simulation.allocate(scenario, paths)
+            self._buffer = scenario.hash, simulation.allocate(scenario, paths, detail_of(self._batch))
         return self._buffer[1]
+
+
+def detail_of(batch: Batch) -> Collection[str]:
+    """What the kernel is to give: no losses by risk where none are kept."""
+    return () if any(name.startswith("loss") for name in batch.keep) else (blocks.LEAN,)
 
 
 def shapes(batch: Batch) -> dict[str, tuple[int, ...]]:
@@ -293,7 +298,7 @@ class _Tally:
     """Running sums over the paths of each world; of what quantiles are asked for, every path or counts on a grid."""
 
     def __init__(self, run: Run, batch: Batch, part: Part) -> None:
-        self.run, self._first, self._paths = run, part.path, _Paths(run.scenario, run.worlds)
+        self.run, self._first, self._paths = run, part.path, _Paths(run.scenario, run.worlds, detail_of(batch))
         self._means = [name for name in batch.keep if not name.endswith(QUANTILES)]
         ordered = [name.removesuffix(QUANTILES) for name in batch.keep if name.endswith(QUANTILES)]
         self._grids = {name: _grid(batch, part.chunk, name) for name in ordered if batch.is_split}
@@ -347,8 +352,8 @@ class _Tally:
 class _Paths:
     """Reads an output off what the kernel gives, path by path."""
 
-    def __init__(self, scenario: Scenario, worlds: Worlds) -> None:
-        value, flag = blocks.results(scenario)
+    def __init__(self, scenario: Scenario, worlds: Worlds, detail: Collection[str]) -> None:
+        value, flag = blocks.results(scenario, detail)
         self._target = worlds.read("plan.target")
         targets, funds, risks = 1 + len(scenario.targets), len(scenario.funds), len(scenario.risks)
         self._rows = {

@@ -32,7 +32,7 @@ def give_back_two(block, release, active, backlog, returned, more, also, loss, n
 def _give_back(number, whole, at, row, value, block, active, j, other, n):
     """Give back from one backlog, or from two of the same risk."""
     r = whole[at.backlog_risk + j]
-    release, loss = number[at.release + r], value.loss + r
+    release, loss = number[at.release + r], value.loss + r if value.losses_kept else row.work + 8
     stream, last = row.y + whole[at.backlog_stream + j], row.y + whole[at.backlog_stream + other]
     if j == other:
         give_back(block, release, active, row.backlog + j, stream, loss, n)

@@ -278,13 +278,15 @@ def simulate_chosen(plan, ends, paths, acting, k0, k1, out):
 def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
     arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, packed(plan.layout))
     shared = paths.size == given.size == 0 and plan.streams.size > 1 and np.ptp(plan.streams) == 0
-    if shared:  # worlds see the same paths: those of a block one after the other, so that its draws are made once
+    edges = np.arange(len(blocks) + 1)
+    if shared:  # worlds see the same paths: blocks of the same ones stay together, so that their draws are made once
         blocks = blocks[np.argsort(blocks[:, _PATH], kind="stable")]
+        edges = np.flatnonzero(np.diff(blocks[:, _PATH], prepend=-1, append=-1))
     share_out(
         lambda first, last: simulate_blocks(
-            blocks[first:last], *arrays, shared, paths, acting, k0, k1, given, out.values, out.flags
+            blocks[edges[first] : edges[last]], *arrays, shared, paths, acting, k0, k1, given, out.values, out.flags
         ),
-        len(blocks),
+        edges.size - 1,
     )
 
 

@@ -249,5 +249,6 @@ def sell(number, whole, at, margins, row, value, block, mark, marks, n):
             kept = row.kept + g if hit else row.one
             earn(block, row.y0 + i, kept, row.y + i, number[margins + i], eroded, row.work, row.margin + i, n)
     if any_hit:
-        attribute_risks(number, whole, at, row, value, block, mark, marks, n)
+        if value.losses_kept:
+            attribute_risks(number, whole, at, row, value, block, mark, marks, n)
         defer_losses(number, whole, at, row, block, mark, marks, n)

@@ -18,6 +18,7 @@ def events(scenario: Scenario, name: str) -> int:
     return DEFAULT_EVENTS if risk.max_events is None else risk.max_events
 
 
+LEAN = "lean"
 DETAILS = ("streams", "funds", "targets", "occurrences", "risks", "drivers")
 
 
@@ -27,14 +28,15 @@ def results(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layout.Va
     streams, funds: the months of each; targets: what each measures; occurrences: the loss by each occurrence of the
     risks that may strike more than once, before what comes back; risks: which strike, and the sales exposed to them;
     drivers: start, severity and duration of each risk's first occurrence, effectiveness of lines, slip of launches.
+    `LEAN` leaves the losses by risk away, which take time.
     """
     months, streams = scenario.plan.months, len(scenario.streams)
     risks, funds = len(scenario.risks), len(scenario.funds)
-    kept = {f"{name}_kept": int(name in detail) for name in DETAILS}
+    kept = {f"{name}_kept": int(name in detail) for name in DETAILS} | {"losses_kept": int(LEAN not in detail)}
     sizes = {
         "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1,
-        "monthly_revenue": months, "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds,
-        "fund_need": funds, "stream_revenue": streams,
+        "monthly_revenue": months, "lag": months, "loss": risks * kept["losses_kept"], "response_cost": risks,
+        "fund_balance": funds, "fund_need": funds, "stream_revenue": streams,
         "customers": sum(s.customers is not None for s in scenario.streams.values()),
         "corrective": len(scenario.lines) + 1, "stream_months": months * streams * kept["streams_kept"],
         "fund_months": months * funds * kept["funds_kept"],

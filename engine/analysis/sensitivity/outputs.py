@@ -42,7 +42,7 @@ class WorldOutput:
     ) -> None:  # fmt: skip
         self._scenario, self._factors, self._output = scenario, factors, output
         self._paths, self._seed, self._progress = paths, seed, progress
-        self._value, self._flag = blocks.results(scenario)
+        self._value, self._flag = blocks.results(scenario, (blocks.LEAN,))
         self.path_noise = 0.0
         """Of the last call: the share of the variance across worlds that stems from the paths being finitely many."""
 
@@ -82,7 +82,7 @@ class WorldOutput:
         run = Run(worlds_at(self._scenario, self._factors, levels), self._paths, self._seed, 1)
         target = run.worlds.read("plan.target")
         size = min(simulation.CACHED_PATHS, simulation.PREPARED_WORLDS * self._paths)
-        for chunk, out in simulation.outputs(run, progress=self._progress, size=size):
+        for chunk, out in simulation.outputs(run, (blocks.LEAN,), self._progress, size=size):
             cells = slice(chunk.start, chunk.stop)
             scores = self._scores(out).reshape(chunk.stop - chunk.start, chunk.n_paths)
             if self._output == "shortfall":
