@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 def main() -> int:
     """Run the cases that are named, all by default; the exit code says whether every bar holds."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy loads it
-    from benchmarks import batches, budget, cases
+    from benchmarks import batches, budget, cases, scale, studies
 
-    CASES = cases.CASES  # filled by all three modules
-    assert {budget.budget, batches.batch_store} <= set(CASES.values())
+    CASES = cases.CASES  # filled by all of these modules
+    assert {budget.budget, batches.batch_store, scale.scale, studies.sobol} <= set(CASES.values())
 
     parser = argparse.ArgumentParser(prog="benchmarks.run", description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", choices=[*CASES, []], metavar="CASE", help=", ".join(CASES))

@@ -6,7 +6,7 @@ Examples
 --------
 >>> import engine
 >>> sorted(name for name in engine.__all__ if "Error" in name)
-['AllocationError', 'EngineError', 'ScenarioError', 'SimulationError', 'StoreError']
+['AllocationError', 'ClusterError', 'EngineError', 'ScenarioError', 'SimulationError', 'StoreError']
 """
 
 from importlib import import_module
@@ -21,10 +21,19 @@ if TYPE_CHECKING:
     from engine.analysis.stress import StressTest, stress
     from engine.batch.run import open_batch, run_batch
     from engine.budget.allocation import Allocation
+    from engine.budget.decision import DecisionSensitivity, decision_sensitivity
     from engine.budget.frontier import Frontier, frontier
     from engine.budget.optimise import optimise
     from engine.budget.regret import RegretTable, regret
-    from engine.errors import AllocationError, EngineError, Fault, ScenarioError, SimulationError, StoreError
+    from engine.errors import (
+        AllocationError,
+        ClusterError,
+        EngineError,
+        Fault,
+        ScenarioError,
+        SimulationError,
+        StoreError,
+    )
     from engine.reading import load
     from engine.scenario.library import stress_paths
     from engine.scenario.load import parse, reference_path
@@ -47,6 +56,8 @@ _HOMES = {
     "Frontier": "engine.budget.frontier",
     "regret": "engine.budget.regret",
     "RegretTable": "engine.budget.regret",
+    "decision_sensitivity": "engine.budget.decision",
+    "DecisionSensitivity": "engine.budget.decision",
     "contingency": "engine.analysis.contingency",
     "Contingency": "engine.analysis.contingency",
     "stress": "engine.analysis.stress",
@@ -65,6 +76,7 @@ _HOMES = {
     "SimulationError": "engine.errors",
     "AllocationError": "engine.errors",
     "StoreError": "engine.errors",
+    "ClusterError": "engine.errors",
     "Fault": "engine.errors",
 }
 
@@ -82,6 +94,8 @@ __all__ = [
     "Frontier",
     "regret",
     "RegretTable",
+    "decision_sensitivity",
+    "DecisionSensitivity",
     "contingency",
     "Contingency",
     "stress",
@@ -100,6 +114,7 @@ __all__ = [
     "SimulationError",
     "AllocationError",
     "StoreError",
+    "ClusterError",
     "Fault",
     "__version__",
 ]

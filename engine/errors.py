@@ -49,3 +49,7 @@ class AllocationError(EngineError):
 
 class StoreError(EngineError):
     """A file that cannot be read or written."""
+
+
+class ClusterError(EngineError):
+    """Workers that cannot be reached, or whose numbers would not fit."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine import simulation
 from engine.kernels import layout
-from engine.scenario import arrays
+from engine.scenario import arrays, blocks
 from engine.simulation import Run
 
 
@@ -26,8 +26,8 @@ class Replay:
     def __init__(self, run: Run, detail: Collection[str] = ()) -> None:
         assert run.scrambles == 1
         self.run = run
-        self._detail = tuple(detail)
-        value, flag = arrays.result_rows(run.scenario, self._detail)
+        self._detail = (*detail, blocks.LEAN)
+        value, flag = blocks.results(run.scenario, self._detail)
         self._dry = flag.fund_exhausted
         measures = range(value.target_value, value.target_value + (1 + len(run.scenario.targets)))
         self._kept = np.array([value.revenue] if "targets" not in self._detail else list(measures))

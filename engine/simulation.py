@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.errors import SimulationError
 from engine.kernels import horizon, jit, layout, reduce
-from engine.scenario import arrays, knobs
+from engine.scenario import arrays, blocks, knobs
 from engine.scenario.model import Scenario
 from engine.scenario.worlds import Worlds, draw, key
 
@@ -119,7 +119,7 @@ def _repeat(worlds: Worlds, times: int) -> Worlds:
 
 def bytes_per_path(scenario: Scenario, detail: Collection[str] = ()) -> int:
     """Memory that the outputs of one path take. [bytes]"""
-    value, flag = arrays.result_rows(scenario, detail)
+    value, flag = blocks.results(scenario, detail)
     return 8 * value.size + flag.size
 
 
@@ -134,7 +134,7 @@ def result_bytes_per_path(scenario: Scenario, detail: Collection[str] = ()) -> i
 
 def allocate(scenario: Scenario, paths: int, detail: Collection[str] = ()) -> layout.Outputs:
     """Arrays for the outputs of so many paths."""
-    value, flag = arrays.result_rows(scenario, detail)
+    value, flag = blocks.results(scenario, detail)
     return layout.Outputs(np.empty((value.size, paths)), np.empty((flag.size, paths), np.int8))
 
 
@@ -360,7 +360,7 @@ def months(scenario: Scenario) -> np.ndarray:
 def to_dataset(run: Run, out: layout.Outputs, detail: Collection[str] = ()) -> xr.Dataset:
     """Label the outputs of a run."""
     scenario = run.scenario
-    value, flag = arrays.result_rows(scenario, detail)
+    value, flag = blocks.results(scenario, detail)
     months, streams = scenario.plan.months, len(scenario.streams)
     risks, funds = len(scenario.risks), len(scenario.funds)
     shape = (run.n_worlds, run.scrambles * run.paths_per_world)

@@ -61,6 +61,8 @@ ONE_HOME = {
     "ema_workbench": "analysis/discovery/prim",
     "icechunk": "batch/store",
     "zarr": "batch/store",
+    "dask": "batch/cluster",
+    "distributed": "batch/cluster",
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -237,6 +237,15 @@ def test_the_plan_is_judged_as_uncertain_as_it_is() -> None:
     assert within(found.p_attain_plan.value, run["value"], math.hypot(found.p_attain_plan.se, run["se"]))
 
 
+def test_regret_judges_the_plan_as_uncertain_as_it_is() -> None:
+    text = one_month(concave("ads", ceiling=0.4, scale=50.0, amount={"uniform": [0.0, 100.0]}))
+    plan_ = engine.regret([text], paths=20_000, worlds=1000, fresh_paths=100_000).cells["plan"][0]
+    run = engine.forecast(text, paths=200_000, seed=9).p_attain()
+    assert plan_ is not None and within(plan_.p.value, run["value"], math.hypot(plan_.p.se, run["se"]))
+    at_centre = chance(BASE * (1 + lift(0.4, 50.0, 50.0)), 1100.0)
+    assert not within(plan_.p.value, at_centre, plan_.p.se)
+
+
 def test_the_error_of_robust_does_not_depend_on_the_target() -> None:
     rng = np.random.default_rng(5)
     worlds = rng.uniform(-0.2, 0.2, 200)[:, None]

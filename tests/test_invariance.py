@@ -34,8 +34,9 @@ from small import (
 from tolerance import mean_of, share_se, within
 
 import engine
-from engine import dataset
+from engine import dataset, simulation
 from engine.names import VARIABLES
+from engine.scenario import blocks
 from engine.scenario.worlds import central, design, draw
 
 DETAIL = ("streams", "funds", "targets")
@@ -143,6 +144,19 @@ def test_less_detail_changes_no_digit() -> None:
     full = engine.simulate(uncertain(), paths=300, worlds=3, detail=DETAIL)
     plain = engine.simulate(uncertain(), paths=300, worlds=3)
     assert_same_bits(plain, full.drop_vars(["monthly_revenue_by_stream", "monthly_fund_balance", "target_value"]))
+
+
+def test_leaving_the_losses_out_changes_no_digit() -> None:
+    run = simulation.plan_run(uncertain(), 900, 3, 1, "random")
+    (full, flag), (lean, lean_flag) = (blocks.results(run.scenario, detail) for detail in ((), (blocks.LEAN,)))
+    ((_, all_rows),) = simulation.outputs(run)
+    ((_, rows),) = simulation.outputs(run, (blocks.LEAN,))
+    assert lean.size == full.size - len(run.scenario.risks)
+    assert all_rows.values[full.loss :][: len(run.scenario.risks)].any()
+    for name in ("revenue", "gross_margin", "contribution", "deferred_out", "fund_need", "customers", "lag"):
+        place, lean_place = getattr(full, name), getattr(lean, name)
+        np.testing.assert_array_equal(all_rows.values[place], rows.values[lean_place], err_msg=name)
+    np.testing.assert_array_equal(all_rows.flags[flag.target_met :], rows.flags[lean_flag.target_met :])
 
 
 # ---------------------------------------------------------------------------------- which worlds share their paths

@@ -12,6 +12,7 @@ from tolerance import share_se, within
 import engine
 from engine import simulation
 from engine.analysis import losses, responses
+from engine.scenario import blocks
 
 PATHS = 40_000
 
@@ -67,7 +68,7 @@ def test_single_losses_add_up_to_the_year() -> None:
         ),
     )  # fmt: skip
     run = run_of(what, 2_000)
-    value, _ = simulation.arrays.result_rows(what, ("occurrences",))
+    value, _ = blocks.results(what, ("occurrences",))
     for _, out in simulation.outputs(run, ("occurrences",)):
         single = out.values[value.occurrence_loss :][:12]
         net, back = out.values[value.loss], out.values[value.deferred_out]
@@ -79,7 +80,7 @@ def test_single_losses_add_up_to_the_year() -> None:
         plan(target=YEAR), stream(volatility=0.1),
         risk("faults", rate=4.0, max_events=12, severity={"uniform": [0.3, 1]}, duration=2.0),
     )  # fmt: skip
-    value, _ = simulation.arrays.result_rows(plain, ("occurrences",))
+    value, _ = blocks.results(plain, ("occurrences",))
     for _, out in simulation.outputs(run_of(plain, 2_000), ("occurrences",)):
         single, net = out.values[value.occurrence_loss :][:12].sum(axis=0), out.values[value.loss]
         assert single == pytest.approx(net, abs=1e-7)

@@ -15,7 +15,7 @@ from engine.analysis import estimates
 from engine.analysis.estimates import Estimate, Moments
 from engine.errors import SimulationError
 from engine.kernels import jit, layout, reduce
-from engine.scenario import arrays, knobs
+from engine.scenario import arrays, blocks, knobs
 from engine.scenario.model import Scenario
 from engine.scenario.volume import plan_shares
 from engine.scenario.worlds import central, parameters_of
@@ -52,7 +52,7 @@ class _Rows:
     """What is summed over paths, and which row of the estimates holds it."""
 
     def __init__(self, scenario: Scenario) -> None:
-        value, flag = arrays.result_rows(scenario)
+        value, flag = blocks.results(scenario)
         self.months = scenario.plan.months
         self.revenue = value.revenue
         self.needs = slice(value.fund_need, value.fund_need + len(scenario.funds))

@@ -12,7 +12,7 @@ from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure
 from engine.analysis.levels import Level, levels
 from engine.analysis.needs import Progress
-from engine.scenario import arrays
+from engine.scenario import blocks
 from engine.simulation import Run
 
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95, 0.99)
@@ -143,7 +143,7 @@ def simulate_losses(run: Run, progress: Progress | None = None) -> Losses:
 
 def _sample(run: Run, progress: Progress | None) -> _Sample:
     detail = ("occurrences", "risks")
-    scenario, value_flag = run.scenario, arrays.result_rows(run.scenario, detail)
+    scenario, value_flag = run.scenario, blocks.results(run.scenario, detail)
     value, flag = value_flag
     risks, shape = len(scenario.risks), (len(run.worlds), run.paths_per_world)
     simulation.require_memory(8 * 8 * (risks + 1) * run.n_paths, f"{run.n_paths:,} paths", "ask for fewer paths")
@@ -155,7 +155,7 @@ def _sample(run: Run, progress: Progress | None) -> _Sample:
         revenue[place] = out.values[value.revenue].reshape(part)
         first = value.occurrence_loss
         for r, name in enumerate(scenario.risks):
-            net, strikes = out.values[value.loss + r], arrays.events(scenario, name)
+            net, strikes = out.values[value.loss + r], blocks.events(scenario, name)
             single = out.values[first : first + strikes]
             first += strikes
             loss[r][place] = net.reshape(part)

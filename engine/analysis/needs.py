@@ -9,11 +9,12 @@ import numpy as np
 
 from engine import simulation
 from engine.errors import SimulationError
-from engine.scenario import arrays
+from engine.scenario import blocks
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
 TOTAL = "all funds"  # together; no id has a space
+_DETAIL = ("funds", blocks.LEAN)
 ENDLESS = 100.0  # times the target, or all funds: a fund of this size is never used up
 
 Progress = Callable[[int, int], None]
@@ -81,7 +82,7 @@ def simulate_needs(
     amount = endless(run)
     current = np.array([run.worlds.read(f"funds.{name}.amount").mean() for name in scenario.funds])
     run = replace(run, worlds=run.worlds.changed({f"funds.{name}.amount": amount for name in scenario.funds}))
-    value, _ = arrays.result_rows(scenario, ("funds",))
+    value, _ = blocks.results(scenario, _DETAIL)
     funds, months = len(scenario.funds), scenario.plan.months
     rows = funds * months + len(scenario.risks) + 2
     simulation.require_memory(2 * 8 * rows * run.n_paths, f"{run.n_paths:,} paths", "ask for fewer paths")
@@ -89,7 +90,7 @@ def simulate_needs(
     by_risk = np.empty((len(scenario.risks) + 1, len(run.worlds), run.paths_per_world))
     revenue = np.empty((len(run.worlds), run.paths_per_world))
     paid = _paid_from_funds(scenario)
-    for chunk, out in simulation.outputs(run, ("funds",), progress):
+    for chunk, out in simulation.outputs(run, _DETAIL, progress):
         shape = (chunk.stop - chunk.start, chunk.n_paths)
         place = (slice(chunk.start, chunk.stop), slice(chunk.path, chunk.path + chunk.n_paths))
         balance = out.values[value.fund_months :][: months * funds].reshape(months, funds, *shape).swapaxes(0, 1)
@@ -140,10 +141,10 @@ class Present:
 def simulate_present(run: Run, progress: Progress | None = None) -> Present:
     """Simulate the year with the funds as they are."""
     scenario = run.scenario
-    value, flag = arrays.result_rows(scenario, ("funds",))
+    value, flag = blocks.results(scenario, _DETAIL)
     funds, months, shape = len(scenario.funds), scenario.plan.months, (len(run.worlds), run.paths_per_world)
     left, month, attained = np.empty((funds, *shape)), np.zeros((funds, *shape), np.int8), np.empty(shape, bool)
-    for chunk, out in simulation.outputs(run, ("funds",), progress):
+    for chunk, out in simulation.outputs(run, _DETAIL, progress):
         part = (chunk.stop - chunk.start, chunk.n_paths)
         place = (slice(chunk.start, chunk.stop), slice(chunk.path, chunk.path + chunk.n_paths))
         attained[place] = out.flags[flag.target_met].reshape(part)

@@ -11,7 +11,7 @@ import numpy as np
 from engine import simulation
 from engine.analysis import estimates
 from engine.analysis.estimates import Figure
-from engine.scenario import arrays
+from engine.scenario import blocks
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
@@ -125,7 +125,7 @@ class Responses:
 
     def __init__(self, run: Run, report: Report | None = None) -> None:
         self.run, self._report = run, report
-        self._value, _ = arrays.result_rows(run.scenario)
+        self._value, _ = blocks.results(run.scenario, (blocks.LEAN,))
         self._target = run.worlds.read("plan.target")[:, None]
         self._risks = list(run.scenario.risks)
         self._with = self._year({})
@@ -152,7 +152,7 @@ class Responses:
         drawn = np.empty((len(funds), *shape))
         for f, name in enumerate(funds):
             drawn[f] = run.worlds.read(f"funds.{name}.amount")[:, None]
-        for chunk, out in simulation.outputs(run):
+        for chunk, out in simulation.outputs(run, (blocks.LEAN,)):
             part = (chunk.stop - chunk.start, chunk.n_paths)
             place = (slice(chunk.start, chunk.stop), slice(chunk.path, chunk.path + chunk.n_paths))
             revenue[place] = out.values[at.revenue].reshape(part)

@@ -13,7 +13,7 @@ from engine import simulation
 from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure, Scores
 from engine.errors import Fault, ScenarioError, SimulationError
-from engine.scenario import arrays, library
+from engine.scenario import blocks, library
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
@@ -288,7 +288,7 @@ class _Years:
 def _simulate(run: Run, progress: Progress | None) -> _Years:
     """Simulate a scenario chunk by chunk and keep what is compared."""
     scenario = run.scenario
-    value, flag = arrays.result_rows(scenario)
+    value, flag = blocks.results(scenario)
     shape = (len(run.worlds), run.paths_per_world)
     attained, revenue, need = np.empty(shape, bool), np.empty(shape), np.empty(shape)
     losses = np.empty((len(scenario.risks), *shape))

@@ -15,9 +15,11 @@ from engine import simulation
 from engine.analysis.needs import endless
 from engine.errors import SimulationError
 from engine.kernels.layout import ALL_RISKS, SWITCHABLE, Outputs, PlanArrays
-from engine.scenario import arrays
+from engine.scenario import arrays, blocks
 from engine.simulation import Run
 
+_LEAN = (blocks.LEAN,)
+_WHICH = ("risks", blocks.LEAN)
 BATCH = 1_000_000  # pairs of a path and a set that are sorted at a time, so that neighbours have the same set
 
 Report = Callable[[int], None]
@@ -64,22 +66,25 @@ class Switched:
         if late:
             raise SimulationError(f"risks: {', '.join(late)} come after the first {SWITCHABLE}, which can be switched")
         self._always = ALL_RISKS & ~int(sum(1 << int(r) for r in self._risk))
-        self._value, self._flag = arrays.result_rows(run.scenario, ("risks",))
-        self._plan = arrays.build(run.worlds, ("risks",))
+        self._value, self._flag = blocks.results(run.scenario, _LEAN)
+        self._plan = arrays.build(run.worlds, _LEAN)
         limitless = {f"funds.{name}.amount": endless(run) for name in run.scenario.funds}
         self._endless = arrays.revise(self._plan, run.worlds.changed(limitless))
-        self._buffer = simulation.allocate(run.scenario, simulation.CHUNK_PATHS, ("risks",))
+        self._buffer = simulation.allocate(run.scenario, simulation.CACHED_PATHS, _LEAN)
         self._world = np.arange(len(run.worlds))
 
     def struck(self, report: Report | None = None) -> np.ndarray:
         """The set of players that strike on each path, shape (paths,)."""
         found = np.zeros(self.run.n_paths, np.int64)
-        everyone = np.full(simulation.CHUNK_PATHS, ALL_RISKS)
-        for start in range(0, found.size, simulation.CHUNK_PATHS):
-            paths = np.arange(start, min(start + simulation.CHUNK_PATHS, found.size))
-            flags = self._simulate(self._plan, paths, everyone[: paths.size]).flags
+        everyone = np.full(simulation.CACHED_PATHS, ALL_RISKS)
+        scenario = self.run.scenario
+        plan, (_, flag) = arrays.build(self.run.worlds, _WHICH), blocks.results(scenario, _WHICH)
+        buffer = simulation.allocate(scenario, simulation.CACHED_PATHS, _WHICH)
+        for start in range(0, found.size, simulation.CACHED_PATHS):
+            paths = np.arange(start, min(start + simulation.CACHED_PATHS, found.size))
+            flags = self._simulate(plan, paths, everyone[: paths.size], buffer).flags
             for j, r in enumerate(self._risk):
-                found[paths] |= flags[self._flag.struck + r].astype(np.int64) << j
+                found[paths] |= flags[flag.struck + r].astype(np.int64) << j
             if report is not None:
                 report(paths.size)
         return found
@@ -98,8 +103,8 @@ class Switched:
             part = slice(start, start + BATCH)
             # neighbours with the same set let the kernel leave out the risks that none of them has
             order = start + np.lexsort((sets[part], paths[part] // self.run.paths_per_world))
-            for first in range(0, order.size, simulation.CHUNK_PATHS):
-                pairs = order[first : first + simulation.CHUNK_PATHS]
+            for first in range(0, order.size, simulation.CACHED_PATHS):
+                pairs = order[first : first + simulation.CACHED_PATHS]
                 revenue[pairs], need[pairs] = self._figures(paths[pairs], self._acting(sets[pairs]))
                 if report is not None:
                     report(pairs.size)
@@ -113,19 +118,19 @@ class Switched:
         return found
 
     def _figures(self, paths: np.ndarray, acting: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        out = self._simulate(self._plan, paths, acting)
+        out = self._simulate(self._plan, paths, acting, self._buffer)
         value, funds = self._value, len(self.run.scenario.funds)
         revenue = out.values[value.revenue].copy()
         need = out.values[value.fund_need :][:funds].sum(axis=0)
         dry = np.flatnonzero(out.flags[self._flag.fund_exhausted :][:funds].any(axis=0))
         if dry.size:
             # up to the month in which a fund runs dry its year is the one with an endless fund
-            out = self._simulate(self._endless, paths[dry], acting[dry])
+            out = self._simulate(self._endless, paths[dry], acting[dry], self._buffer)
             need[dry] = out.values[value.fund_need :][:funds].sum(axis=0)
         return revenue, need
 
-    def _simulate(self, plan: PlanArrays, paths: np.ndarray, acting: np.ndarray) -> Outputs:
+    def _simulate(self, plan: PlanArrays, paths: np.ndarray, acting: np.ndarray, buffer: Outputs) -> Outputs:
         worlds, numbers = np.divmod(paths, self.run.paths_per_world)
-        out = simulation.narrow(self._buffer, paths.size)
+        out = simulation.narrow(buffer, paths.size)
         simulation.fill_chosen(self.run, plan, np.searchsorted(worlds, self._world, "right"), numbers, acting, out)
         return out

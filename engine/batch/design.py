@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -18,17 +18,35 @@ from engine.scenario.model import Scenario
 from engine.scenario.worlds import Worlds
 
 GIVES_OTHER_DIGITS = ("engine_version", "numpy_version", "scipy_version", "numba_version")
+PART_PATHS = 8 * simulation.CHUNK_PATHS  # seconds of work: what sharing out a part costs is little beside it
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Worlds start..stop-1 of a batch, all on one scenario: the smallest piece of work, and of what is stored."""
+    """Worlds start..stop-1 of a batch, all on one scenario: the smallest piece of what is stored."""
 
     start: int
     stop: int
 
     def __len__(self) -> int:
         return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Part:
+    """The smallest piece of work: `n_paths` paths of each world of a chunk, from the path `path` on.
+
+    It is the part `index` of `of`: 0 of 1 where the worlds are whole.
+    """
+
+    chunk: Chunk
+    index: int
+    of: int
+    path: int
+    n_paths: int
+
+    def __len__(self) -> int:
+        return len(self.chunk) * self.n_paths
 
 
 @dataclass(frozen=True)
@@ -57,6 +75,9 @@ class Batch:
         Knobs that the design sets outright.
     places : mapping of str to ndarray, shape (points,)
         Uncertain knobs that the design places in their distributions, as probabilities.
+    part_paths : int
+        Longer worlds are simulated in parts of so many paths, anywhere, in any order. Where the parts begin depends on
+        the batch alone, and so do the digits.
     """
 
     name: str
@@ -71,6 +92,11 @@ class Batch:
     keep: tuple[str, ...]
     given: Mapping[str, np.ndarray]
     places: Mapping[str, np.ndarray]
+    part_paths: int = PART_PATHS
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is sent: no more than what all the rest is worked out from."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
     def n_worlds(self) -> int:
@@ -97,8 +123,20 @@ class Batch:
         """Worlds of a chunk, at most."""
         return max(1, simulation.CHUNK_PATHS // self.paths)
 
+    @property
+    def is_split(self) -> bool:
+        """Whether worlds are simulated in several parts; their quantiles are then read off a grid."""
+        return self.paths > self.part_paths
+
+    def parts(self, chunk: Chunk) -> Iterator[Part]:
+        """The pieces of work of a chunk, in order; one, unless its worlds are split."""
+        of = -(-self.paths // self.part_paths)
+        for index in range(of):
+            path = index * self.part_paths
+            yield Part(chunk, index, of, path, min(self.part_paths, self.paths - path))
+
     def chunks(self) -> Iterator[Chunk]:
-        """All the work, in order. Where the chunks begin depends on the batch alone."""
+        """All worlds, in order. Where the chunks begin depends on the batch alone."""
         step = self.worlds_at_a_time
         span = self.draws if self.of_files else self.n_worlds
         for first in range(0, self.n_worlds, span):
@@ -142,6 +180,7 @@ class Batch:
             "scenario": " ".join(scenario.hash for scenario in self.scenarios), "paths": self.paths,
             "worlds": self.draws, "seed": str(self.seed), "common_paths": self.common_paths,
             "keep": " ".join(self.keep), "design": self._fingerprint(),
+            "part_paths": min(self.part_paths, self.paths),  # more than all paths are all paths
             **{name: found[name] for name in GIVES_OTHER_DIGITS},
         }  # fmt: skip
 

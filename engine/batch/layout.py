@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.batch import tally
+from engine.batch import grid, tally
 from engine.batch.design import Batch
 from engine.batch.store import Layout
 from engine.batch.tally import ERROR
@@ -52,14 +52,15 @@ def _unit(the: Batch, knob: str) -> str:
 
 
 def _described(the: Batch, name: str) -> dict[str, dict[str, str]]:
-    """Units and meaning of an output and of its error."""
+    """Units and meaning of an output and of what says how exact it is."""
     variable = SUMMARIES[name.removesuffix(QUANTILES)]
     units = the.scenarios[0].plan.currency if variable.units == CURRENCY else variable.units
     what = f"quantiles of {variable.long_name}" if name.endswith(QUANTILES) else variable.long_name
-    return {
-        name: {"units": units, "long_name": what},
-        name + ERROR: {"units": units, "long_name": f"standard error for the paths of the world: {what}"},
-    }
+    meaning = {
+        "": what, ERROR: f"standard error for the paths of the world: {what}",
+        grid.SUFFIX: f"bin of the grid, and so the most by which that of the paths may differ: {what}",
+    }  # fmt: skip
+    return {name + suffix: {"units": units, "long_name": meaning[suffix]} for suffix in tally.suffixes(the, name)}
 
 
 def _attrs(the: Batch) -> dict[str, Any]:
@@ -72,7 +73,8 @@ def _attrs(the: Batch) -> dict[str, Any]:
         "scenario": ", ".join(the.names) if the.of_files else the.scenarios[0].plan.name or the.scenarios[0].file,
         "scenario_hash": the.identity["scenario"], "scenario_text": "\n".join(texts),
         "currency": the.scenarios[0].plan.currency, "target": float(the.scenarios[0].plan.target.central()),
-        "seed": str(the.seed), "paths": the.paths, "points": the.points, "draws": the.draws,
-        "common_paths": int(the.common_paths), "keep": list(the.keep), "axes": [*the.given, *the.places],
+        "seed": str(the.seed), "paths": the.paths, "part_paths": the.part_paths,
+        "points": the.points, "draws": the.draws, "common_paths": int(the.common_paths),
+        "keep": list(the.keep), "axes": [*the.given, *the.places],
         "identity": json.dumps(the.identity), **versions(),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from engine.batch.design import Batch
+from engine.batch.design import PART_PATHS, Batch
 from engine.errors import EngineError, Fault, ScenarioError
 from engine.names import QUANTILES, SUMMARIES
 from engine.scenario import knobs
@@ -24,7 +24,8 @@ from engine.scenario.model import Scenario
 KEPT = ("p_attain", "revenue", "shortfall", "fund_need", "gross_margin")
 MOST_WORLDS = 10_000_000
 MOST_PATHS = 2**32 - 1
-_WHOLE = ("paths", "seed", "worlds", "samples", "steps")  # numbers that may be written as 1e4
+LEAST_PART = 4096  # a smaller part costs more to share out than to simulate
+_WHOLE = ("paths", "part_paths", "seed", "worlds", "samples", "steps")  # numbers that may be written as 1e4
 
 _NOTHING: dict[str, np.ndarray] = {}
 
@@ -57,6 +58,7 @@ class _File(_Table):
     name: str = ""
     base: str | None = None
     paths: int = Field(10_000, ge=1, le=MOST_PATHS)
+    part_paths: int = Field(PART_PATHS, ge=LEAST_PART, le=MOST_PATHS)
     seed: int = Field(1, ge=0, lt=2**64)
     common_paths: bool = True
     worlds: int = Field(1, ge=1, le=MOST_WORLDS)
@@ -180,6 +182,7 @@ class _Reader:
         return Batch(
             found.name or self.path.stem, self.path.name, self.text, tuple(scenarios), points, found.worlds,
             found.paths, found.seed, found.common_paths, tuple(found.keep), given, places,
+            found.part_paths,
         )  # fmt: skip
 
     def _check_forms(self) -> None:

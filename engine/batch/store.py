@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.batch.tally import ERROR, Result, merged
+from engine.batch.tally import SUFFIXES, Result, merged
 from engine.errors import StoreError
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _tidy(stored: xr.Dataset) -> xr.Dataset:
     """Everything in the order of what was asked for, texts and months in types that Zarr does not have."""
     import xarray as xr
 
-    outputs = [name for kept in stored.attrs["keep"] for name in (kept, kept + ERROR)]
+    outputs = [kept + suffix for kept in stored.attrs["keep"] for suffix in SUFFIXES if kept + suffix in stored]
     dims = dict.fromkeys(dim for name in outputs for dim in stored[name].dims)
     found = xr.Dataset(
         {name: _plain(stored[name]) for name in (STATE, REASON, *outputs)},
@@ -298,12 +298,13 @@ def _fill(group: Any, layout: Layout) -> None:
 
 
 def _require_packages() -> None:
-    missing = [package for package in ("icechunk", "zarr") if not _is_there(package)]
+    missing = [package for package in ("icechunk", "zarr") if not is_installed(package)]
     if missing:
         raise StoreError(f"batches need {' and '.join(missing)}, which is not installed; {EXTRA}")
 
 
-def _is_there(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported."""
     try:
         return find_spec(package) is not None
     except ValueError:  # how Python says that a module was put out of reach

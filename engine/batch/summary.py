@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from engine.analysis import estimates
 from engine.analysis.estimates import Figure
 from engine.batch.store import DONE, FAILED, MISSING, REASON, STATE, Store
-from engine.batch.tally import ERROR
+from engine.batch.tally import ERROR, SUFFIXES
 from engine.names import QUANTILES
 
 if TYPE_CHECKING:
@@ -234,7 +234,8 @@ def table(dataset: xr.Dataset) -> dict[str, np.ndarray]:
     """A batch as columns, a row a world: knobs, state and outputs, of several dimensions a column for each label."""
     columns = {name: dataset[name].values for name in ("world", *dataset.attrs["columns"])}
     columns[STATE] = np.array(["missing", "done", "failed"], object)[dataset[STATE].values]
-    for name in _with_errors(dataset.attrs["keep"]):
+    outputs = (kept + suffix for kept in dataset.attrs["keep"] for suffix in SUFFIXES)
+    for name in filter(dataset.__contains__, outputs):
         values = dataset[name]
         if values.dims == ("world",):
             columns[name] = values.values
@@ -246,13 +247,10 @@ def table(dataset: xr.Dataset) -> dict[str, np.ndarray]:
     return columns
 
 
-def _with_errors(names: Iterable[str]) -> list[str]:
-    return [name for kept in names for name in (kept, kept + ERROR)]
-
-
 def _column(name: str, dim: str, label: Any) -> str:
     """Such as ``revenue_p5`` and ``revenue_p5_se``, ``monthly_revenue_2024-01``, ``loss_by_risk_price_war``."""
-    plain, error = (name.removesuffix(ERROR), ERROR) if name.endswith(ERROR) else (name, "")
+    suffix = next((suffix for suffix in SUFFIXES[1:] if name.endswith(suffix)), "")
+    plain = name.removesuffix(suffix)
     if dim == "quantile":
-        return f"{plain.removesuffix(QUANTILES)}_p{100 * float(label):g}{error}"
-    return f"{plain}_{str(np.datetime64(label, 'M')) if dim == 'month' else label}{error}"
+        return f"{plain.removesuffix(QUANTILES)}_p{100 * float(label):g}{suffix}"
+    return f"{plain}_{str(np.datetime64(label, 'M')) if dim == 'month' else label}{suffix}"

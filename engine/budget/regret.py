@@ -78,7 +78,8 @@ def regret(
     They are the plan's own, the optimum, the equal split, the optimum of the mean-value plan, and the one with the most
     revenue in the worst tenth of the worlds.
     An allocation names every line and fund of the first scenario; lines and funds that another scenario has besides
-    keep their own amounts there. Regret is against that scenario's own optimum, on the same fresh paths.
+    keep their own amounts there. The plan's own amounts are as uncertain as the plan has them, wherever a scenario has
+    the same. Regret is against that scenario's own optimum, on the same fresh paths.
 
     Parameters
     ----------
@@ -118,12 +119,15 @@ def regret(
         cells[OWN].append(Cell(estimates.chance(own), Figure(0.0, 0.0)))
         for name, amounts in found.items():
             x = _carried(decision, amounts)
-            cells[name].append(None if x is None else _cell(_attained(fresh, x), own))
+            uncertain = name == ALLOCATIONS[0] and x is not None and np.array_equal(x, decision.plan)
+            cells[name].append(None if x is None else _cell(_attained(fresh, None if uncertain else x), own))
     return RegretTable(names, found, cells, total, seed)
 
 
-def _attained(oracle: Oracle, x: np.ndarray) -> np.ndarray:
-    return (oracle.slack(x)[0] >= MET).astype(np.float32)
+def _attained(oracle: Oracle, x: np.ndarray | None) -> np.ndarray:
+    """Whether each path attains; without an allocation with the plan's own amounts, as uncertain as they may be."""
+    slack = oracle.plan_slack() if x is None else oracle.slack(x)
+    return (slack[0] >= MET).astype(np.float32)
 
 
 def _cell(attained: np.ndarray, own: np.ndarray) -> Cell:

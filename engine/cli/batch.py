@@ -44,6 +44,15 @@ def batch(
             "--export", metavar="FILE", help="Write a row a world to a .parquet, .csv or .nc file.", show_default=False
         ),
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            metavar="WHERE",
+            help="Simulate on a cluster: local:4, or the address of a scheduler. Never changes a digit.",
+            show_default=False,
+        ),
+    ] = None,
     threads: ThreadsOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,6 +63,8 @@ def batch(
         options.faults.append(Fault(options.command, "BATCH", "is missing", "name a batch file"))
     if status and resume:
         options.faults.append(Fault(options.command, "--status", "simulates nothing", "drop it, or --resume"))
+    if dask is not None:
+        _check_place(options, dask, simulates=file is not None and not status)
     if export is not None and export.suffix not in SUFFIXES:
         message, remedy = f"{export} does not end in {' or '.join(SUFFIXES)}", "name a file that does"
         options.faults.append(Fault(options.command, "--export", message, remedy))
@@ -65,7 +76,7 @@ def batch(
     from engine.batch.summary import summary
     from engine.report.batch import batch_parts, status_parts
 
-    before = _run(file, store, resume, n_threads) if file is not None and not status else None
+    before = _run(file, store, resume, n_threads, dask) if file is not None and not status else None
     if export is not None:
         from engine.batch.export import export as write
 
@@ -78,7 +89,25 @@ def batch(
         print_json(whole.to_json()) if as_json else print_parts(*batch_parts(whole, before))
 
 
-def _run(file: str, store: Path, resume: bool, threads: int | None) -> int:
+def _check_place(options: Options, dask: str, simulates: bool) -> None:
+    from engine.batch.place import REMEDY, fault
+
+    wrong = fault(dask)
+    if wrong is not None:
+        options.faults.append(Fault(options.command, "--dask", wrong, REMEDY))
+    if not simulates:
+        options.faults.append(Fault(options.command, "--dask", "there is nothing to simulate", "drop it"))
+
+
+def _announce_workers() -> None:
+    """Say why it takes long until workers do something."""
+    typer.echo(
+        "Getting the workers ready: on a machine that runs the engine for the first time this takes a minute or so.",
+        err=True,
+    )
+
+
+def _run(file: str, store: Path, resume: bool, threads: int | None, dask: str | None) -> int:
     """Simulate what the store lacks; gives the number of worlds that were there before."""
     from engine.batch.run import run_batch as simulate
     from engine.batch.store import exists
@@ -91,9 +120,11 @@ def _run(file: str, store: Path, resume: bool, threads: int | None) -> int:
     before = there()
     try:
         with progress() as report:
-            simulate(file, store, resume=resume, threads=threads, progress=report, announce=announce_compile)
+            announce = announce_compile if dask is None else _announce_workers
+            simulate(file, store, resume=resume, threads=threads, dask=dask, progress=report, announce=announce)
     except KeyboardInterrupt:
+        where = "" if dask is None else f" --dask {dask}"
         done = f"{there():,} worlds are in {store}" if exists(store) else "nothing was stored"
-        typer.echo(f"Interrupted: {done}. Go on with: attain batch {file} --store {store} --resume", err=True)
+        typer.echo(f"Interrupted: {done}. Go on with: attain batch {file} --store {store}{where} --resume", err=True)
         raise typer.Exit(INTERRUPTED) from None
     return before

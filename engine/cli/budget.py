@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from engine.cli.base import (
+    INTERRUPTED,
     MAX_SEED,
     ChartsOption,
     JsonOption,
@@ -23,6 +24,7 @@ from engine.cli.base import (
     load,
     print_json,
     print_parts,
+    progress,
     stages,
     write_charts,
 )
@@ -200,6 +202,71 @@ def regret(
         from engine.report.budget import regret_parts
 
         print_parts(*regret_parts(found))
+
+
+@app.command()
+def decision(
+    scenario: ScenarioArgument = None,
+    knob: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=RANGE]",
+            help="A knob or a pattern, 'risks.*.probability', with 10% or LOW:HIGH where it is to move that far; may "
+            "be repeated. Default: all uncertain knobs, the target, and what the lines' responses are made of.",
+            show_default=False,
+        ),
+    ] = None,
+    spread: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="X%",
+            help="Range of plain numbers, to both sides; 10 % where no --knob is given.",
+            show_default=False,
+        ),
+    ] = None,
+    least: Annotated[
+        str, typer.Option(metavar="X%", help="Points of P(attain) from which on a decision counts as changed.")
+    ] = "0.1%",
+    every: Annotated[
+        bool, typer.Option("--all", help="Set money out anew at every end, also where no move promises a gain.")
+    ] = False,
+    paths: PathsOption = "100_000",
+    worlds: WorldsOption = None,
+    seed: SeedOption = "1",
+    solver: SolverOption = "highs",
+    changes: SetOption = None,
+    threads: ThreadsOption = None,
+    charts: ChartsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Which numbers would change how money is set out, and what keeping the present optimum would then cost."""
+    options = Options("attain decision")
+    how = _common(options, paths, worlds, seed, solver, threads)
+    how |= {"share": options.share("--range", spread), "least": options.share("--least", least), "every": every}
+    options.folder("--charts", charts)
+    options.check()
+    plan = load(scenario, changes)
+
+    from engine.budget.decision import decision_sensitivity
+
+    with progress(of_paths=False) as report:
+        found = decision_sensitivity(
+            plan, knobs=knob or (), progress=report, tell=lambda text: typer.echo(text, err=True), **how
+        )
+    if charts is not None:
+        from engine.plots import save_decision
+
+        write_charts(lambda folder: save_decision(found.dataset, folder), charts)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        from engine.report.decision import decision_parts
+
+        print_parts(*decision_parts(found))
+    if found.unfinished:
+        typer.echo(f"Interrupted: {len(found.unfinished)} of the knobs left out.", err=True)
+        raise typer.Exit(INTERRUPTED)
 
 
 def _reference_and_variants() -> list[str]:

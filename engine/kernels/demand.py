@@ -29,21 +29,25 @@ def advance(number, at, block, state, shock, month, n):
 
 
 @step
-def launch_row(block, row, slip, missing, start, ramp, month, n):
+def launch_row(block, row, slip, missing, first, start, ramp, month, n):
     """row *= G_t of a launch that slips by the row `slip`.
 
     G_t is the mean over the month of 1 - exp(-(u - begin) / ramp) for u beyond `begin`, else 0; a ramp of 0 is at once.
-    The row `missing` keeps exp(-(u - begin) / ramp) from one month's end to the next month's start.
+    The row `missing` keeps exp(-(u - begin) / ramp) from one month's end to the next month's start; `first` holds what
+    it is at the end of the month in which the launch begins. In every month after that it falls by the same factor.
     """
     inverse = 1.0 / (ramp if ramp > 0.0 else 1.0)
+    fading = exp(-inverse)
     if month == 0:
         for p in range(n):
             begin = start + block[slip, p]
+            block[first, p] = exp((begin - (np.floor(begin) + 1.0)) * inverse)
             block[missing, p] = exp(begin * inverse) if begin < 0.0 else 1.0
     for p in range(n):
         begin = start + block[slip, p]
-        age = month + 1.0 - begin
-        after = exp(-age * inverse)
+        age, falling = month + 1.0 - begin, block[missing, p] * fading
+        entered = block[first, p]
+        after = entered if age <= 1.0 else falling
         after = after if age > 0.0 else 1.0
         length = age if age < 1.0 else 1.0
         share = length - ramp * (block[missing, p] - after)
@@ -67,7 +71,8 @@ def volumes(number, whole, at, row, customers, block, months, month, n):
                 block[out, p] = volume * (1.0 + block[lift, p])
         if launch >= 0:
             start, ramp = number[at.launch_start + launch], number[at.launch_ramp + launch]
-            launch_row(block, out, row.slip + launch, row.missing + launch, start, ramp, month, n)
+            slip, missing, first = row.slip + launch, row.missing + launch, row.missing_first + launch
+            launch_row(block, out, slip, missing, first, start, ramp, month, n)
 
 
 @step

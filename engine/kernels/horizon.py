@@ -7,7 +7,7 @@ paths come later in fixed order, so threads and chunks cannot change a digit.
 
 import numpy as np
 
-from engine.kernels import customers, demand, hits, review, risks, spend, targets
+from engine.kernels import backlog, customers, demand, hits, losses, review, risks, spend, targets
 from engine.kernels.jit import compiled, packed, share_out, step
 from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
@@ -176,8 +176,8 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
     hits.respond(
         number, whole, at.risk, row, at.control.funds, value, exhausted, struck, block, mark, marks, span, month, n
     )
-    hits.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
-    hits.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
+    backlog.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
+    losses.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
     customers.turn_over(
         number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months,
         at.control.fours, month, n,
@@ -278,13 +278,15 @@ def simulate_chosen(plan, ends, paths, acting, k0, k1, out):
 def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
     arrays = (plan.numbers, plan.whole, plan.tables, plan.streams, packed(plan.layout))
     shared = paths.size == given.size == 0 and plan.streams.size > 1 and np.ptp(plan.streams) == 0
-    if shared:  # worlds see the same paths: those of a block one after the other, so that its draws are made once
+    edges = np.arange(len(blocks) + 1)
+    if shared:  # worlds see the same paths: blocks of the same ones stay together, so that their draws are made once
         blocks = blocks[np.argsort(blocks[:, _PATH], kind="stable")]
+        edges = np.flatnonzero(np.diff(blocks[:, _PATH], prepend=-1, append=-1))
     share_out(
         lambda first, last: simulate_blocks(
-            blocks[first:last], *arrays, shared, paths, acting, k0, k1, given, out.values, out.flags
+            blocks[edges[first] : edges[last]], *arrays, shared, paths, acting, k0, k1, given, out.values, out.flags
         ),
-        len(blocks),
+        edges.size - 1,
     )
 
 

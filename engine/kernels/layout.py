@@ -208,7 +208,7 @@ class ValueAt(NamedTuple):
     deferred_out: int
     monthly_revenue: int  # t
     lag: int  # t
-    loss: int  # r
+    loss: int  # r, unless they are not asked for
     response_cost: int  # r
     fund_balance: int  # f
     fund_need: int  # f
@@ -226,6 +226,7 @@ class ValueAt(NamedTuple):
     drawn_effect: int  # b where drivers are asked for
     drawn_slip: int  # launches where drivers are asked for
     size: int
+    losses_kept: int  # 0 where losses by risk are not asked for: `loss` then has no rows
     streams_kept: int  # 1 where stream_months is asked for
     funds_kept: int
     targets_kept: int
@@ -289,6 +290,7 @@ class RowAt(NamedTuple):
     line_effect: int  # b
     slip: int  # launches
     missing: int  # launches: what a rise still lacks at the start of the month
+    missing_first: int  # launches: and at the end of the month in which it begins
     extra: int  # b
     decided: int  # b + 1
     response: int  # b

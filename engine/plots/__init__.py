@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.plots.allocation import allocation
 from engine.plots.box import box
+from engine.plots.decision import decision
 from engine.plots.density import density
 from engine.plots.drawdown import drawdown
 from engine.plots.exceedance import exceedance
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "allocation",
     "box",
+    "decision",
     "density",
     "drawdown",
     "exceedance",
@@ -57,6 +59,7 @@ __all__ = [
     "save",
     "save_allocation",
     "save_contingency",
+    "save_decision",
     "save_density",
     "save_discovery",
     "save_forecast",
@@ -99,6 +102,11 @@ def save_contingency(found: Contingency, folder: str | Path) -> list[Path]:
         if placed["level"].isin(list(bands)).any():
             charts[f"matrix_{which}"] = matrix(placed, which)
     return [save(ax, Path(folder) / f"{name}.png") for name, ax in charts.items()]
+
+
+def save_decision(dataset: xr.Dataset, folder: str | Path) -> list[Path]:
+    """Write the chart of what each knob does to the decision into a folder as PNG; returns the files."""
+    return [save(decision(dataset), Path(folder) / "decision.png")]
 
 
 def save_discovery(found: Discovery, folder: str | Path) -> list[Path]:

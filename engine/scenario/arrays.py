@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from engine.kernels import layout
-from engine.scenario import selectors
-from engine.scenario.checks import DEFAULT_EVENTS
+from engine.scenario import blocks, selectors
 from engine.scenario.model import Scenario
 from engine.scenario.packing import Builder, driver_numbers, flat, stacked
 from engine.scenario.tables import columns
@@ -122,14 +121,6 @@ def _window(build: Builder, name: str) -> np.ndarray:
     return build.elements(f"risks.{name}.window", risk.window)
 
 
-def events(scenario: Scenario, name: str) -> int:
-    """Number of occurrences of a risk that are kept."""
-    risk = scenario.risks[name]
-    if risk.rate is None:
-        return 1
-    return DEFAULT_EVENTS if risk.max_events is None else risk.max_events
-
-
 @dataclass(frozen=True)
 class _Classes:
     """Exposure classes: the streams of each exposure entry. Profiles: streams that share all classes."""
@@ -201,7 +192,7 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
     groups = list(dict.fromkeys(map(classes.profiles_of, range(len(classes.risk)))))
     group_ptr, group_profile = flat(groups)
     stream_ptr, profile_stream = flat([classes.streams_of(g) for g in range(len(classes.profiles))])
-    occurrences = [events(scenario, n) for n, _ in items]
+    occurrences = [blocks.events(scenario, n) for n, _ in items]
     windows = [_window(build, n) for n, _ in items]
     funds = list(scenario.funds)
     wait = build.table("risks", [(n, v.buffer.days) for n, v in items], "buffer.days") / DAYS_PER_MONTH
@@ -293,7 +284,7 @@ def _copula(build: Builder) -> layout.CopulaAt:
         if head == "risks":
             r = ids.index(item)
             of_risk[r, _SLOTS[part]] = j
-            occurrences = max(occurrences, events(scenario, item))
+            occurrences = max(occurrences, blocks.events(scenario, item))
             driver.append(f"risks.{item}")
             slot.append(_SLOTS[part])
             given.append(layout.SLOTS_PER_RISK * r + _SLOTS[part])
@@ -444,66 +435,6 @@ def _draws(build: Builder) -> layout.DrawAt:
     )
 
 
-DETAILS = ("streams", "funds", "targets", "occurrences", "risks", "drivers")
-
-
-def result_rows(scenario: Scenario, detail: Collection[str] = ()) -> tuple[layout.ValueAt, layout.FlagAt]:
-    """Rows of a path's results; `detail` adds to them.
-
-    streams, funds: the months of each; targets: what each measures; occurrences: the loss by each occurrence of the
-    risks that may strike more than once, before what comes back; risks: which strike, and the sales exposed to them;
-    drivers: start, severity and duration of each risk's first occurrence, effectiveness of lines, slip of launches.
-    """
-    months, streams = scenario.plan.months, len(scenario.streams)
-    risks, funds = len(scenario.risks), len(scenario.funds)
-    kept = {f"{name}_kept": int(name in detail) for name in DETAILS}
-    sizes = {
-        "revenue": 1, "gross_margin": 1, "contribution": 1, "incentive_cost": 1, "deferred_out": 1,
-        "monthly_revenue": months, "lag": months, "loss": risks, "response_cost": risks, "fund_balance": funds,
-        "fund_need": funds, "stream_revenue": streams,
-        "customers": sum(s.customers is not None for s in scenario.streams.values()),
-        "corrective": len(scenario.lines) + 1, "stream_months": months * streams * kept["streams_kept"],
-        "fund_months": months * funds * kept["funds_kept"],
-        "target_value": (len(scenario.targets) + 1) * kept["targets_kept"],
-        "occurrence_loss": sum(events(scenario, name) for name in scenario.risks) * kept["occurrences_kept"],
-        "exposed": risks * kept["risks_kept"],
-        **{f"drawn_{name}": risks * kept["drivers_kept"] for name in ("start", "severity", "duration")},
-        "drawn_effect": len(scenario.lines) * kept["drivers_kept"],
-        "drawn_slip": sum(s.launch is not None for s in scenario.streams.values()) * kept["drivers_kept"],
-    }  # fmt: skip
-    flags = {
-        "status": months, "fund_exhausted": funds, "acted": len(scenario.review.levels),
-        "target_met": len(scenario.targets) + 1, "struck": risks * kept["risks_kept"],
-    }  # fmt: skip
-    return layout.consecutive(layout.ValueAt, sizes, **kept), layout.consecutive(layout.FlagAt, flags)
-
-
-def _scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkAt]:
-    stream, line, risk, control, target = at["stream"], at["line"], at["risk"], at["control"], at["target"]
-    k, r, c, f, i, b = risk.occurrences, risk.risks, risk.classes, control.funds, stream.streams, line.lines
-    members, sets, g, fours = at["copula"].members, target.sets, risk.profiles, control.fours
-    rows = {
-        "path": 1, "acting": 1, "uniform": 4, "made": 5 * k + b + stream.launches, "work": 12,
-        "start": k, "end": k, "severity": k, "duration": k,
-        "effectiveness": k, "respond": k, "previous": r, "open": k, "answered": k, "height": k, "height_answered": k,
-        "inverse": k, "hit": c,
-        "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
-        "zero": 1, "one": 1, "base": g, "group_base": risk.groups, "group_lost": risk.groups,
-        "group_gain": risk.groups, "kept": g, "share": g, "lost_base": g, "gain_base": g, "linked": members,
-        "linked_normal": members, "shock": 4 * fours, "state": 1, "line_effect": b, "slip": stream.launches,
-        "missing": stream.launches, "extra": b, "decided": b + 1, "response": b, "lift": line.groups, "y0": i, "y": i,
-        "margin": i, "cumulative": 1, "spoken": control.levels, "before": stream.clients, "lost": stream.clients,
-        "client_uniform": 8 * fours * stream.clients, "set_revenue": sets, "set_margin": sets, "set_before": sets,
-        "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
-    }  # fmt: skip
-    marks = {
-        "risk_live": r, "signed": r, "open": k, "gainless": g, "backlog_live": risk.backlogs, "line_live": b + 1,
-        "chosen": 1, "shared": 1,
-        "drawn": 2 * k + b + stream.launches + members + fours * (2 + i + 2 * stream.clients),
-    }  # fmt: skip
-    return layout.consecutive(layout.RowAt, rows, start), layout.consecutive(layout.MarkAt, marks)
-
-
 def build(worlds: Worlds, detail: Collection[str] = ()) -> layout.PlanArrays:
     """Translate worlds for the kernel; where all worlds agree there is one row of numbers."""
     scenario = worlds.scenario
@@ -519,8 +450,8 @@ def build(worlds: Worlds, detail: Collection[str] = ()) -> layout.PlanArrays:
         "target": _targets(builder),
     }
     at["draw"] = _draws(builder)
-    at["value"], at["flag"] = result_rows(scenario, detail)
-    at["row"], at["mark"] = _scratch(at, at["value"].size + at["flag"].size)
+    at["value"], at["flag"] = blocks.results(scenario, detail)
+    at["row"], at["mark"] = blocks.scratch(at, at["value"].size + at["flag"].size)
     return layout.PlanArrays(
         numbers=builder.packed_numbers(),
         whole=builder.packed_integers(),

@@ -11,8 +11,8 @@ from itertools import combinations, pairwise
 import numpy as np
 
 from engine.errors import Fault
-from engine.scenario import drivers, knobs, selectors
-from engine.scenario.model import Response, Risk, Scenario
+from engine.scenario import copula, drivers, knobs, selectors
+from engine.scenario.model import Risk, Scenario
 from engine.scenario.quantity import Quantity
 
 _FORBIDDEN = re.compile(r"[.:&~=*\s]")
@@ -20,7 +20,6 @@ _START = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 _ITEMS = ("seasons", "streams", "lines", "funds", "risks", "targets")
 DEFAULT_EVENTS = 6
 MOST_LOST = 0.01  # share of paths that may have more occurrences than are kept
-OCCURS, SEVERITY, DURATION, EFFECTIVENESS = "occurs", "severity", "duration", "response.effectiveness"
 TOLERANCE = 1e-9
 
 Say = Callable[..., None]
@@ -350,48 +349,12 @@ def in_sum(scenario: Scenario) -> Iterator[tuple[str, int]]:
 # -------------------------------------------------------------------------------------------------------- correlation
 
 
-def split_pair(text: str) -> tuple[str, str] | None:
-    """The two names of a correlated pair."""
-    first, tilde, second = (part.strip() for part in text.partition("~"))
-    return (first, second) if tilde and first and second and "~" not in second else None
-
-
-def path_driver(scenario: Scenario, name: str) -> Quantity | None:
-    """Quantity behind the name of a driver that is drawn on paths; None where it is no such name."""
-    head, _, rest = name.partition(".")
-    item, _, part = rest.partition(".")
-    if head == "risks" and item in scenario.risks:
-        return _risk_driver(scenario.risks[item], part)
-    if head == "lines" and item in scenario.lines and part == "effectiveness":
-        return _per_path(scenario.lines[item].effectiveness)
-    if head == "streams" and item in scenario.streams and part == "launch.slip":
-        launch = scenario.streams[item].launch
-        return None if launch is None else _per_path(launch.slip)
-    return None
-
-
-def _risk_driver(risk: Risk, part: str) -> Quantity | None:
-    if part == OCCURS:
-        return risk.probability
-    if part == SEVERITY:
-        return _per_path(risk.severity)
-    if part == DURATION and not isinstance(risk.duration, str):
-        return _per_path(risk.duration)
-    if part == EFFECTIVENESS and isinstance(risk.response, Response):
-        return _per_path(risk.response.effectiveness)
-    return None
-
-
-def _per_path(quantity: Quantity) -> Quantity | None:
-    return None if quantity.distribution is not None and quantity.per == "world" else quantity
-
-
 def _correlation(scenario: Scenario, say: Say) -> None:
     groups: dict[bool, list[tuple[str, str, float]]] = {True: [], False: []}
     seen: set[frozenset[str]] = set()
     for text, rho in scenario.correlation.items():
         knob = f"correlation.{text}"
-        pair = split_pair(text)
+        pair = copula.split_pair(text)
         if pair is None:
             say(knob, "not a pair of names", 'write it as "first ~ second"')
             continue
@@ -416,12 +379,13 @@ def _when(of_path: bool | None) -> str:
 
 def _kind(scenario: Scenario, say: Say, knob: str, name: str) -> bool | None:
     """True for a driver of paths, False for an uncertain knob."""
-    if path_driver(scenario, name) is not None:
+    if copula.path_driver(scenario, name) is not None:
         return True
     found = knobs.index(scenario).get(name)
     if found is not None and found.kind != knobs.RANDOM:
         return False
-    if name.endswith(f".{OCCURS}") and name.removeprefix("risks.").removesuffix(f".{OCCURS}") in scenario.risks:
+    risk = name.removeprefix("risks.").removesuffix(f".{copula.OCCURS}")
+    if name == f"risks.{risk}.{copula.OCCURS}" and risk in scenario.risks:
         say(knob, f"{name} needs a risk with a probability", "a risk with a rate has no single occurrence")
     elif (missing := _missing(scenario, name)) is not None:
         say(knob, *missing)
@@ -429,7 +393,7 @@ def _kind(scenario: Scenario, say: Say, knob: str, name: str) -> bool | None:
         say(
             knob,
             f"{name} is neither a driver nor a knob",
-            _near(name, [*_driver_names(scenario), *knobs.index(scenario)]),
+            _near(name, [*copula.driver_names(scenario), *knobs.index(scenario)]),
         )
     return None
 
@@ -448,15 +412,6 @@ def _missing(scenario: Scenario, name: str) -> tuple[str, str] | None:
     return f"there is no {table[:-1]} {item}", f"remove this correlation too{typo}"
 
 
-def _driver_names(scenario: Scenario) -> Iterator[str]:
-    parts = (OCCURS, SEVERITY, DURATION, EFFECTIVENESS)
-    names = [f"risks.{r}.{part}" for r in scenario.risks for part in parts]
-    names += [f"lines.{b}.effectiveness" for b in scenario.lines] + [
-        f"streams.{s}.launch.slip" for s in scenario.streams
-    ]
-    return (name for name in names if path_driver(scenario, name) is not None)
-
-
 def _positive(say: Say, group: list[tuple[str, str, float]]) -> None:
     """A group's matrix has a Cholesky factor; if not, print the nearest that has."""
     names = sorted({name for first, second, _ in group for name in (first, second)})
@@ -466,9 +421,9 @@ def _positive(say: Say, group: list[tuple[str, str, float]]) -> None:
     for first, second, rho in group:
         i, j = names.index(first), names.index(second)
         ranks[i, j] = ranks[j, i] = rho
-    if np.linalg.eigvalsh(pearson(ranks))[0] >= -1e-9:
+    if np.linalg.eigvalsh(copula.pearson(ranks))[0] >= -1e-9:
         return
-    valid = nearest_ranks(ranks)
+    valid = copula.nearest_ranks(ranks)
     given = {frozenset(pair) for *pair, _ in group}
     unnamed = [pair for pair in combinations(names, 2) if frozenset(pair) not in given]
     nearest = [
@@ -482,36 +437,6 @@ def _positive(say: Say, group: list[tuple[str, str, float]]) -> None:
         f"no drivers can have these correlations, pairs not named being 0: {asked}",
         f"the nearest valid ones are {'; '.join(nearest)}",
     )
-
-
-def pearson(rho: np.ndarray) -> np.ndarray:
-    """Pearson correlation of normal scores whose rank correlation is `rho` (Pearson 1907)."""
-    return 2.0 * np.sin(np.pi * rho / 6.0)
-
-
-def nearest_ranks(ranks: np.ndarray) -> np.ndarray:
-    """Nearest rank correlations that can be, in three digits, which as they are printed make a valid matrix."""
-    nearest = 6.0 / np.pi * np.arcsin(np.clip(nearest_correlation(pearson(ranks)) / 2.0, -0.5, 0.5))
-    # the nearest matrix is singular: rounding may push it out again, a step towards independence brings it back
-    for keep in np.arange(1000, 0, -1) / 1000.0:
-        rounded = np.round(keep * nearest, 3) + 0.0
-        np.fill_diagonal(rounded, 1.0)
-        if np.linalg.eigvalsh(pearson(rounded))[0] >= 0.0:
-            return rounded
-    return np.eye(len(ranks))
-
-
-def nearest_correlation(matrix: np.ndarray, steps: int = 200) -> np.ndarray:
-    """Nearest correlation matrix in the Frobenius norm, by alternating projections (Higham 2002, algorithm 3.3)."""
-    y, correction = matrix.copy(), np.zeros_like(matrix)
-    for _ in range(steps):
-        r = y - correction
-        values, vectors = np.linalg.eigh(r)
-        x = (vectors * np.maximum(values, 1e-8)) @ vectors.T
-        correction = x - r
-        y = x.copy()
-        np.fill_diagonal(y, 1.0)
-    return y
 
 
 def _collisions(scenario: Scenario, say: Say) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ScenarioError
-from engine.scenario import load, shape
+from engine.scenario import changes, load, shape
 from engine.scenario.model import Scenario
 from engine.scenario.text import dump, inline
 from engine.scenario.volume import plan_shares
@@ -53,6 +53,24 @@ def with_amounts(
     budget, spent = scenario.plan.budget, sum(amounts.values())
     if budget is not None and spent > budget.central() * (1.0 + 1e-9):
         raw["plan"]["budget"] = {"value": _plain(spent), "source": source}
+    found, faults = load.build(raw, scenario.file)
+    if found is None or faults:
+        raise ScenarioError(faults=faults)
+    return found
+
+
+def with_knob(scenario: Scenario, name: str, value: float) -> Scenario:
+    """The scenario with one knob at a plain number, whatever it was: what ``--set`` makes of a file.
+
+    Raises
+    ------
+    ScenarioError
+        If there is no such knob, or the scenario does not hold with this number.
+    """
+    raw = tomllib.loads(scenario.resolved_text())
+    fault = changes.apply(raw, f"{name}={float(value)!r}")
+    if fault is not None:
+        raise ScenarioError(faults=[fault])
     found, faults = load.build(raw, scenario.file)
     if found is None or faults:
         raise ScenarioError(faults=faults)

@@ -9,7 +9,7 @@ import numpy as np
 from engine.errors import Fault, ScenarioError
 from engine.kernels.philox import WORLD_STREAM, uniforms
 from engine.kernels.variates import SMALLEST
-from engine.scenario import checks, drivers, knobs
+from engine.scenario import checks, copula, drivers, knobs
 from engine.scenario.model import Scenario
 from engine.scenario.quantity import Quantity
 
@@ -310,9 +310,9 @@ def pairs(scenario: Scenario, of_paths: bool) -> list[tuple[str, str, str]]:
     """Correlated pairs as (first name, second name, knob), of drivers drawn on paths or of uncertain knobs."""
     found = []
     for text in scenario.correlation:
-        pair = checks.split_pair(text)
+        pair = copula.split_pair(text)
         assert pair is not None
-        drawn = [checks.path_driver(scenario, name) is not None for name in pair]
+        drawn = [copula.path_driver(scenario, name) is not None for name in pair]
         both = all(drawn) if of_paths else all(name in knobs.uncertain(scenario) for name in pair)
         if both:
             found.append((*pair, f"correlation.{text}"))
@@ -332,7 +332,7 @@ def factor(names: list[str], rho: list[tuple[int, int, np.ndarray]], file: str) 
     count = max((r.size for _, _, r in rho), default=1)
     matrix = np.tile(np.eye(len(names)), (count, 1, 1))
     for i, j, r in rho:
-        matrix[:, i, j] = matrix[:, j, i] = checks.pearson(r)
+        matrix[:, i, j] = matrix[:, j, i] = copula.pearson(r)
     lower = np.zeros_like(matrix)
     for i in range(len(names)):
         for j in range(i + 1):

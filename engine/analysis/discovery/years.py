@@ -13,7 +13,7 @@ from engine import simulation
 from engine.analysis.needs import Progress
 from engine.errors import Fault, SimulationError
 from engine.kernels.layout import Outputs, ValueAt
-from engine.scenario import arrays, knobs
+from engine.scenario import blocks, knobs
 from engine.scenario.model import CURRENCY, Scenario
 from engine.simulation import Run
 
@@ -174,7 +174,7 @@ def simulate_years(run: Run, factors: tuple[Factor, ...], progress: Progress | N
         scenario, DETAIL
     )
     simulation.require_memory(needed, f"{run.n_paths:,} paths", "ask for fewer paths")
-    value, flag = arrays.result_rows(scenario, DETAIL)
+    value, flag = blocks.results(scenario, DETAIL)
     values, short = np.empty((len(factors), *shape)), np.empty(shape)
     loss = np.empty((len(scenario.risks), *shape))
     target = run.worlds.read("plan.target")[:, None]

@@ -16,7 +16,7 @@ from engine.analysis.sensitivity.density import densities
 from engine.analysis.sensitivity.indices import LEVEL, Z
 from engine.analysis.sensitivity.outputs import Progress
 from engine.errors import SimulationError
-from engine.scenario import arrays, knobs
+from engine.scenario import blocks, knobs
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
@@ -288,7 +288,7 @@ def _require_both(missed: np.ndarray) -> None:
 
 def _rows(scenario: Scenario) -> dict[str, int]:
     """Rows of the results that are compared: losses, customers, and all that is drawn on a path but the demand."""
-    value, _ = arrays.result_rows(scenario, DETAIL)
+    value, _ = blocks.results(scenario, DETAIL)
     streams, random = scenario.streams.items(), {knob.name for knob in knobs.random(scenario)}
     clients = [name for name, stream in streams if stream.customers is not None]
     launches = [name for name, stream in streams if stream.launch is not None]
@@ -305,7 +305,7 @@ def _rows(scenario: Scenario) -> dict[str, int]:
 
 def _simulate(run: Run, rows: dict[str, int], progress: Progress | None) -> Kept:
     scenario, shape = run.scenario, (len(run.worlds), run.paths_per_world)
-    value, flag = arrays.result_rows(scenario, DETAIL)
+    value, flag = blocks.results(scenario, DETAIL)
     target = run.worlds.read("plan.target")[:, None]
     kept = Kept(
         np.empty(shape, bool), np.empty(shape), {name: np.empty(shape, bool) for name in scenario.risks},

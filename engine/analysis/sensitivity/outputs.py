@@ -10,7 +10,7 @@ from engine import simulation
 from engine.analysis.sensitivity.factors import Factor, worlds_at
 from engine.kernels import layout
 from engine.names import SENSITIVITY_OUTPUTS
-from engine.scenario import arrays
+from engine.scenario import blocks
 from engine.scenario.model import Scenario
 from engine.simulation import Run
 
@@ -42,7 +42,7 @@ class WorldOutput:
     ) -> None:  # fmt: skip
         self._scenario, self._factors, self._output = scenario, factors, output
         self._paths, self._seed, self._progress = paths, seed, progress
-        self._value, self._flag = arrays.result_rows(scenario)
+        self._value, self._flag = blocks.results(scenario, (blocks.LEAN,))
         self.path_noise = 0.0
         """Of the last call: the share of the variance across worlds that stems from the paths being finitely many."""
         self.path_error = 0.0
@@ -86,7 +86,7 @@ class WorldOutput:
         run = Run(worlds_at(self._scenario, self._factors, levels), self._paths, self._seed, 1)
         target = run.worlds.read("plan.target")
         size = min(simulation.CACHED_PATHS, simulation.PREPARED_WORLDS * self._paths)
-        for chunk, out in simulation.outputs(run, progress=self._progress, size=size):
+        for chunk, out in simulation.outputs(run, (blocks.LEAN,), self._progress, size=size):
             cells = slice(chunk.start, chunk.stop)
             scores = self._scores(out).reshape(chunk.stop - chunk.start, chunk.n_paths)
             if self._output == "shortfall":

@@ -1,0 +1,138 @@
+"""What responses ask the funds for, and what they get (model 3.4); the time and the sales that a risk covers."""
+
+from engine.kernels.jit import step
+from engine.kernels.profiles import group_row
+from engine.kernels.risks import NEVER, step_part
+from engine.kernels.rows import add_product, add_scaled, fill
+
+
+@step
+def cover_interval(block, begin, end, out, month, n):
+    """out = part of the month in [begin, end]"""
+    for p in range(n):
+        block[out, p] = step_part(block[begin, p], block[end, p], month)
+
+
+@step
+def cover_intervals(block, begin, end, reached, out, month, n):
+    """Add to `out` the part of the month in [begin, end] that earlier intervals, which end by `reached`, leave open."""
+    for p in range(n):
+        low = block[begin, p] if block[begin, p] > block[reached, p] else block[reached, p]
+        block[out, p] += step_part(low, block[end, p], month)
+    for p in range(n):
+        later = (block[end, p] > block[reached, p]) & (block[begin, p] < NEVER)
+        block[reached, p] = block[end, p] if later else block[reached, p]
+
+
+@step
+def cover_risk(whole, at, row, block, span, r, begins, out, month, n):
+    """out = part of the month that the occurrences of a risk cover together, from the rows `begins` to their ends."""
+    first, last = whole[at.first + r], whole[at.first + r + 1]
+    if last - first == 1:
+        cover_interval(block, begins + first, row.end + first, out, float(month), n)
+        return
+    reached = row.work + 7
+    fill(block, out, 0.0, n)
+    fill(block, reached, -NEVER, n)
+    for o in range(first, last):
+        if span[0, o] >= NEVER:
+            break
+        cover_intervals(block, begins + o, row.end + o, reached, out, float(month), n)
+
+
+@step
+def add_protected(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, effectiveness, out, n):
+    """out += sum of Y0 min(1, exposure S) over four classes, times oR min(m, 1): revenue that the response protects."""
+    for p in range(n):
+        s = block[severity, p]
+        d1, d2, d3, d4 = x1 * s, x2 * s, x3 * s, x4 * s
+        stake = block[b1, p] * (d1 if d1 < 1.0 else 1.0) + block[b2, p] * (d2 if d2 < 1.0 else 1.0)
+        stake = stake + block[b3, p] * (d3 if d3 < 1.0 else 1.0) + block[b4, p] * (d4 if d4 < 1.0 else 1.0)
+        m = block[effectiveness, p] if block[effectiveness, p] < 1.0 else 1.0
+        block[out, p] += stake * (block[answered, p] * m)
+
+
+@step
+def protect_classes(number, whole, at, row, block, r, o, out, n):
+    """Add what the response to one occurrence protects, four classes at a time."""
+    first, last = whole[at.class_ptr + r], whole[at.class_ptr + r + 1]
+    for c in range(first, last, 4):
+        b1 = group_row(whole, at, whole[at.class_group + c], row.base, row.group_base)
+        x1, x2, x3, x4 = number[at.exposure + c], 0.0, 0.0, 0.0
+        b2, b3, b4 = row.zero, row.zero, row.zero
+        if c + 1 < last:
+            x2, b2 = (
+                number[at.exposure + c + 1],
+                group_row(whole, at, whole[at.class_group + c + 1], row.base, row.group_base),
+            )
+        if c + 2 < last:
+            x3, b3 = (
+                number[at.exposure + c + 2],
+                group_row(whole, at, whole[at.class_group + c + 2], row.base, row.group_base),
+            )
+        if c + 3 < last:
+            x4, b4 = (
+                number[at.exposure + c + 3],
+                group_row(whole, at, whole[at.class_group + c + 3], row.base, row.group_base),
+            )
+        add_protected(
+            block, x1, x2, x3, x4, b1, b2, b3, b4, row.severity + o, row.answered + o, row.effectiveness + o, out, n
+        )  # fmt: skip
+
+
+@step
+def need_row(number, whole, at, row, block, mark, marks, span, r, month, n):
+    """Money that the response of risk r asks for this month."""
+    out = row.need + r
+    fill(block, out, 0.0, n)
+    ratio, monthly = number[at.cost_ratio + r], number[at.cost_month + r]
+    if ratio > 0.0:
+        for o in range(whole[at.first + r], whole[at.first + r + 1]):
+            if mark[marks.open + o]:
+                protect_classes(number, whole, at, row, block, r, o, out, n)
+        for p in range(n):
+            value = ratio * block[out, p]
+            block[out, p] = value if value > 0.0 else 0.0
+    if monthly > 0.0:
+        share = row.work
+        cover_risk(whole, at, row, block, span, r, row.respond, share, month, n)
+        add_scaled(block, out, monthly, share, n)
+
+
+@step
+def pay(block, need, balance, cover, total_need, exhausted, n):
+    """Cover the needs of one fund alike: a = min(1, balance / need), 1 where nothing is needed."""
+    for p in range(n):
+        asked, there, before = block[need, p], block[balance, p], block[exhausted, p]
+        short, left = asked > there, there - asked
+        share = there / (asked if short else 1.0)
+        block[cover, p] = share if short else 1.0
+        block[exhausted, p] = 1.0 if short else before
+        block[balance, p] = left if left > 0.0 else 0.0
+        block[total_need, p] += asked
+
+
+@step
+def flag(block, out, source, n):
+    """out = 1 where the source is above 0"""
+    for p in range(n):
+        before = block[out, p]
+        block[out, p] = 1.0 if block[source, p] > 0.0 else before
+
+
+@step
+def expose(number, whole, at, row, block, mark, marks, span, struck, exposed, month, n):
+    """Sales of the exposed streams while a risk is active, and whether it is, or still does something, at some time."""
+    active = row.work
+    for r in range(at.risks):
+        if mark[marks.risk_live + r] == 0:
+            continue
+        cover_risk(whole, at, row, block, span, r, row.start, active, month, n)
+        for o in range(whole[at.first + r], whole[at.first + r + 1]):
+            if mark[marks.open + o]:
+                flag(block, struck + r, row.open + o, n)
+        flag(block, struck + r, active, n)
+        for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
+            if number[at.exposure + c] > 0.0:
+                base = group_row(whole, at, whole[at.class_group + c], row.base, row.group_base)
+                add_product(block, exposed + r, active, base, n)
