@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.kernels import customers, paths
-from engine.kernels.demand import COMMON, noise_rows
-from engine.kernels.horizon import LANES
+from engine.kernels.demand import COMMON
+from engine.kernels.horizon import LANES, scratch
 from engine.kernels.jit import compiled, packed, share_out, step
 from engine.kernels.rows import add, fill
 from engine.scenario.worlds import key
@@ -36,12 +36,12 @@ def _customer_draws(number, at, block, month, out, n):
 
 
 @compiled
-def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1, total):
+def draw_blocks(
+    first, last, number, whole, tables, stream, at, block, noise, cells, mark, span, n_paths, k0, k1, total
+):  # fmt: skip
     """Make the draws of the blocks first..last-1 of one world and sum them by path into `total`."""
-    block = np.empty((at.row.size, LANES))
-    noise = np.zeros((noise_rows(at), LANES), np.float32)
-    cells, mark = np.empty(LANES, np.int64), np.zeros(at.mark.size, np.int64)
-    span, given = np.empty((2, at.risk.occurrences)), np.empty((0, 0))
+    given = np.empty((0, 0))
+    mark[at.mark.chosen], mark[at.mark.shared] = 0, 0
     row, out = at.row, at.row.cumulative
     for job in range(first, last):
         path = job * LANES
@@ -73,16 +73,11 @@ def draw_blocks(first, last, number, whole, tables, stream, at, n_paths, k0, k1,
 
 def draw(plan, n_paths: int, seed: int = 1) -> np.ndarray:
     """Sum of the draws of every path of a plan's first world, shape (n_paths,)."""
-    total = np.empty(n_paths)
-    arrays = (
-        plan.numbers[0],
-        plan.whole,
-        plan.tables,
-        plan.streams[0],
-        packed(plan.layout),
-        n_paths,
-        *key(seed),
-        total,
-    )
-    share_out(lambda first, last: draw_blocks(first, last, *arrays), (n_paths + LANES - 1) // LANES)
+    total, at = np.empty(n_paths), packed(plan.layout)
+    arrays = (plan.numbers[0], plan.whole, plan.tables, plan.streams[0], at)
+
+    def part(first: int, last: int) -> None:
+        draw_blocks(first, last, *arrays, *scratch(plan.layout), n_paths, *key(seed), total)
+
+    share_out(part, (n_paths + LANES - 1) // LANES)
     return total

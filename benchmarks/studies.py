@@ -38,7 +38,7 @@ def sobol(scale: float) -> list[Figure]:
     scenario = _reference()
     samples = 2 ** round(math.log2(SAMPLES * scale))
     chosen = forty(scenario)
-    engine.sensitivity(scenario, method="morris", knobs=chosen, samples=4, paths=PATHS)  # warm
+    engine.sensitivity(scenario, method="morris", knobs=chosen, samples=10, paths=PATHS)  # warm
     started = time.perf_counter()
     found = engine.sensitivity(scenario, method="sobol", knobs=chosen, samples=samples, paths=PATHS)
     seconds = time.perf_counter() - started

@@ -29,7 +29,7 @@ SAMPLERS = ("random", "sobol")
 DETAILS = ("streams", "funds", "targets")
 CHUNK_PATHS = 131_072
 PREPARED_WORLDS = 256  # for the kernel at a time, however few their paths: a world's own tables may take a megabyte
-CACHED_PATHS = 16_384  # paths of which the outputs stay in the cache until they have been taken in
+CACHED_PATHS = 32_768  # paths of which the outputs stay in the cache until they have been taken in
 _GIB = 2**30
 
 
@@ -135,7 +135,7 @@ def result_bytes_per_path(scenario: Scenario, detail: Collection[str] = ()) -> i
 def allocate(scenario: Scenario, paths: int, detail: Collection[str] = ()) -> layout.Outputs:
     """Arrays for the outputs of so many paths."""
     value, flag = blocks.results(scenario, detail)
-    return layout.Outputs(np.empty((value.size, paths)), np.empty((flag.size, paths), np.int8))
+    return layout.Outputs(jit.aligned((value.size, paths)), jit.aligned((flag.size, paths), np.int8))
 
 
 def available_memory() -> int:

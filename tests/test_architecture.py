@@ -52,6 +52,7 @@ JIT_LIBRARIES = {
     "functools",
     "concurrent",
     "shutil",
+    "threading",
 }  # compiler options, cache, threads
 # A library and the layer, or the one module, that alone may import it.
 ONE_HOME = {

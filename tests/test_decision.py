@@ -17,7 +17,7 @@ from tolerance import within
 import engine
 from engine.analysis.estimates import Figure
 from engine.budget import knowing, switch
-from engine.budget.decision import DecisionSensitivity, KnobDecision, default_knobs
+from engine.budget.decision import DecisionSensitivity, KnobDecision, resting_on
 from engine.errors import EngineError
 from engine.plots import decision as draw
 from engine.report.decision import decision_parts
@@ -204,12 +204,16 @@ def test_more_ends_ask_for_more_certainty() -> None:
 
 def test_default_knobs_are_what_a_decision_rests_on() -> None:
     plan_ = engine.parse(SMALL)
-    wanted = default_knobs(plan_)
-    assert wanted[0] == "risks.strike.probability" and "plan.target" in wanted
+    wanted = resting_on(plan_)
+    assert "plan.target" in wanted and "risks.strike.probability" not in wanted
     assert "lines.stores.response.slope" in wanted and "lines.ads.response.scale" in wanted
     assert not {"lines.ads.amount", "lines.ads.response.slope", "plan.budget"} & set(wanted)
     held = engine.parse(SMALL + optimise_table(fixed=["ads"]))
-    assert not any(name.startswith("lines.ads") for name in default_knobs(held))
+    assert not any(name.startswith("lines.ads") for name in resting_on(held))
+    studied = {knob.factor.name: knob.factor for knob in decide(plan_, paths=2000, worlds=2).knobs}
+    assert studied.keys() == {"risks.strike.probability", *wanted}
+    target = studied["plan.target"]
+    assert (target.low, target.high) == (0.9 * target.central, 1.1 * target.central)
 
 
 # ---------------------------------------------------------------------------------------- switch points and knowing
@@ -309,14 +313,19 @@ def test_the_command_prints_a_table(small: str) -> None:
     assert "Most: lines.stores.response.ceiling at 0.06, " in flat and "±" in flat
     assert max(map(len, text.splitlines())) <= 100
     text, _ = run("decision", small, "--paths", "4000", "--knob", "streams.shop.margin=10%")
-    assert "streams.shop.margin would not change the allocation" in " ".join(text.split())
+    flat = " ".join(text.split())
+    assert "streams.shop.margin would not change the allocation" in flat
+    assert "No move away from the present optimum pays at either end." in flat and "more knob" not in flat
+    assert "4,000 paths in 4 worlds, seed 1" in flat and "Only 4 worlds: " in flat
 
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--range", "ten"], "--range: 'ten' is no share above 0"),
-        (["--least", "-1%"], "--least: '-1%' is no share above 0"),
+        (["--range", "ten"], "--range: 'ten' is no percentage above 0; give one such as 10%"),
+        (["--least", "-1%"], "--least: '-1%' is no percentage above 0; give one such as 0.1%"),
+        (["--least", "2"], "--least: '2' is no percentage above 0"),
+        (["--knob", "risks.strike.probability", "--range", "20%"], "range: no plain number is among the knobs"),
         (["--solver", "abacus"], "--solver: 'abacus' is not known"),
         (["--knob", "lines.ads.maxum=10%"], "did you mean lines.ads.maximum?"),
         (["--knob", "lines.ads.maximum"], "a plain number with no range"),

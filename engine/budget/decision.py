@@ -275,8 +275,14 @@ def decision_sensitivity(
 # ------------------------------------------------------------------------------------------------------- what is asked
 
 
-def default_knobs(scenario: Scenario) -> list[str]:
-    """All uncertain knobs, and the plain numbers on which a decision rests: the target, and responses that act."""
+def _default_groups(scenario: Scenario, share: float) -> list[tuple[list[str], float | None]]:
+    """Knobs by default, each group with the range of its plain numbers: the uncertain ones have ranges of their own."""
+    groups = [(list(names.uncertain(scenario)), None), (resting_on(scenario), share)]
+    return [(wanted, spread) for wanted, spread in groups if wanted]
+
+
+def resting_on(scenario: Scenario) -> list[str]:
+    """The plain numbers on which a decision rests: the target, and responses that act."""
     decision = problem.build(scenario, by_quarter=False)
     acting = [
         item.name
@@ -284,13 +290,12 @@ def default_knobs(scenario: Scenario) -> list[str]:
         if moves and item.table == "lines"
     ]
     responses = tuple(f"lines.{name}.response." for name in acting)
-    plain = [
+    return [
         knob.name
         for knob in names.index(scenario).values()
         if knob.kind == NUMBER and knob.given and knob.parent is None and knob.quantity.value
         and (knob.name == "plan.target" or knob.name.startswith(responses))
     ]  # fmt: skip
-    return [*names.uncertain(scenario), *plain]
 
 
 def _checked(
@@ -316,8 +321,8 @@ def _checked(
         faults.append(Fault("", "share", f"{share} is not above 0", "give a share, such as 0.1"))
         share = None
     problem.build(scenario, by_quarter=False)  # without a decision there is nothing to ask
-    wanted, spread = (list(knobs), share) if knobs else (default_knobs(scenario), SHARE if share is None else share)
-    chosen = [factor for text in wanted for factor in gather(partial(choose, scenario, [text], spread)) or []]
+    groups = [(list(knobs), share)] if knobs else _default_groups(scenario, SHARE if share is None else share)
+    chosen = [factor for wanted, spread in groups for factor in gather(partial(choose, scenario, wanted, spread)) or []]
     factors = list({factor.name: factor for factor in chosen}.values())
     at_ends = {factor.name: gather(partial(_both, scenario, factor)) for factor in factors}
     if faults:

@@ -92,7 +92,8 @@ WorldsOption = Annotated[
     typer.Option(
         "--worlds",
         metavar="N",
-        help="Worlds: draws of what we do not know. Default: 256, or 1 where nothing is uncertain.",
+        help="Worlds: draws of what we do not know. Default: 256, fewer where that leaves less than 1,000 paths each; "
+        "1 where nothing is uncertain.",
         show_default=False,
     ),
 ]
@@ -142,15 +143,15 @@ class Options:
             self._fault(name, f"{text} is no number between {bounds}", f"give one between {bounds}, both excluded")
         return value
 
-    def share(self, name: str, text: str | None) -> float | None:
-        """A share above 0, such as ``10%``."""
+    def share(self, name: str, text: str | None, example: str = "10%") -> float | None:
+        """A percentage above 0, such as ``10%``."""
         if text is None:
             return None
         from engine.analysis.sensitivity.factors import share_of
 
         value = share_of(text)
         if value is None:
-            self._fault(name, f"{text!r} is no share above 0", "give one such as 10%")
+            self._fault(name, f"{text!r} is no percentage above 0", f"give one such as {example}")
         return value
 
     def alone(self, name: str, others: Sequence[str]) -> None:

@@ -34,8 +34,8 @@ def batch(
         ),
     ] = None,
     store: Annotated[
-        Path, typer.Option("--store", metavar="DIR", help="Folder of the results.", show_default=False)
-    ] = ...,  # type: ignore[assignment]
+        Path | None, typer.Option("--store", metavar="DIR", help="Folder of the results; needed.", show_default=False)
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a store that was interrupted.")] = False,
     status: Annotated[bool, typer.Option("--status", help="Say how far the store is, and simulate nothing.")] = False,
     export: Annotated[
@@ -61,6 +61,8 @@ def batch(
     n_threads = options.whole("--threads", threads, low=1)
     if file is None and not status and export is None:
         options.faults.append(Fault(options.command, "BATCH", "is missing", "name a batch file"))
+    if store is None:
+        options.faults.append(Fault(options.command, "--store", "is missing", "name a folder for the results"))
     if status and resume:
         options.faults.append(Fault(options.command, "--status", "simulates nothing", "drop it, or --resume"))
     if dask is not None:
@@ -71,6 +73,7 @@ def batch(
     elif export is not None:
         options.file("--export", export, export.suffix)
     options.check()
+    assert store is not None
 
     from engine.batch.summary import status as status_of
     from engine.batch.summary import summary

@@ -243,7 +243,7 @@ def decision(
     """Which numbers would change how money is set out, and what keeping the present optimum would then cost."""
     options = Options("attain decision")
     how = _common(options, paths, worlds, seed, solver, threads)
-    how |= {"share": options.share("--range", spread), "least": options.share("--least", least), "every": every}
+    how |= {"share": options.share("--range", spread), "least": options.share("--least", least, "0.1%"), "every": every}
     options.folder("--charts", charts)
     options.check()
     plan = load(scenario, changes)

@@ -9,7 +9,6 @@ from engine.kernels.variates import exp, exp32
 STATE, FACTOR, COMMON = 0, 1, 2
 
 
-@step
 def noise_rows(at):
     """Rows of a block's noises."""
     return COMMON + 4 * at.control.fours * (1 + at.stream.streams)

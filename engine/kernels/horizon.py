@@ -8,7 +8,7 @@ paths come later in fixed order, so threads and chunks cannot change a digit.
 import numpy as np
 
 from engine.kernels import backlog, customers, demand, hits, losses, review, risks, spend, targets
-from engine.kernels.jit import compiled, packed, share_out, step
+from engine.kernels.jit import aligned, compiled, kept_by_thread, packed, share_out, step
 from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
 from engine.kernels.rows import add, add_product, add_scaled, copy, fill, sum_listed
@@ -282,12 +282,33 @@ def _share_out(plan, blocks, paths, acting, k0, k1, given, out):
     if shared:  # worlds see the same paths: blocks of the same ones stay together, so that their draws are made once
         blocks = blocks[np.argsort(blocks[:, _PATH], kind="stable")]
         edges = np.flatnonzero(np.diff(blocks[:, _PATH], prepend=-1, append=-1))
-    share_out(
-        lambda first, last: simulate_blocks(
-            blocks[edges[first] : edges[last]], *arrays, shared, paths, acting, k0, k1, given, out.values, out.flags
-        ),
-        edges.size - 1,
-    )
+
+    def simulate(first, last):
+        jobs = blocks[edges[first] : edges[last]]
+        simulate_blocks(
+            jobs, *arrays, *scratch(plan.layout), shared, paths, acting, k0, k1, given, out.values, out.flags
+        )  # fmt: skip
+
+    share_out(simulate, edges.size - 1)
+
+
+def scratch(at):
+    """Memory of this thread for blocks of a layout: rows, noises, cells of tables, marks, spans of occurrences."""
+    sizes = at.row.size, demand.noise_rows(at), at.mark.size, at.risk.occurrences
+
+    def make():
+        rows, noises, marks, occurrences = sizes
+        noise = aligned((noises, LANES), np.float32)
+        noise[:] = 0.0  # what is not drawn must be finite
+        return (
+            aligned((rows, LANES)),
+            noise,
+            np.empty(LANES, np.int64),
+            np.zeros(marks, np.int64),
+            np.empty((2, occurrences)),
+        )
+
+    return kept_by_thread(sizes, make)
 
 
 @step
@@ -305,18 +326,16 @@ def _enter(block, at, mark, path, source, n, paths, acting):
 
 
 @compiled
-def simulate_blocks(blocks, numbers, whole, tables, streams, at, shared, paths, acting, k0, k1, given, values, flags):
+def simulate_blocks(
+    blocks, numbers, whole, tables, streams, at, block, noise, cells, mark, span, shared, paths, acting, k0, k1, given,
+    values, flags,
+):  # fmt: skip
     """Simulate a table of blocks, one after the other in the same rows.
 
     A row of the table: the world, its first path, its first place in `paths` and `given`, its first column, the number
     of paths. Without `paths` they follow one another from the first. With `shared` all worlds have the same random
     stream, and blocks of the same paths share their draws.
     """
-    block = np.empty((at.row.size, LANES))
-    noise = np.zeros((demand.noise_rows(at), LANES), np.float32)  # what is not drawn must be finite
-    cells = np.empty(LANES, np.int64)
-    mark = np.zeros(at.mark.size, np.int64)
-    span = np.empty((2, at.risk.occurrences))
     for job in range(blocks.shape[0]):
         world, n, source = blocks[job, 0], blocks[job, _COUNT], blocks[job, _SOURCE]
         number = numbers[world if numbers.shape[0] > 1 else 0]

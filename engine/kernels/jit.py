@@ -9,7 +9,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
 from pathlib import Path
@@ -20,7 +21,18 @@ import numba
 import numpy as np
 from numba import njit, prange
 
-__all__ = ["compiled", "lane", "packed", "parallel", "prange", "set_threads", "share_out", "step"]
+__all__ = [
+    "aligned",
+    "compiled",
+    "kept_by_thread",
+    "lane",
+    "packed",
+    "parallel",
+    "prange",
+    "set_threads",
+    "share_out",
+    "step",
+]
 
 # A lane loop reads and writes several rows; LLVM gives up on vector code when it would have to compare more than 8
 # pairs of addresses. The rows never overlap, and a few dozen comparisons cost little beside the lanes of a block.
@@ -107,6 +119,27 @@ def set_threads(threads: int | None) -> int:
     count = available if threads is None else min(threads, available)
     numba.set_num_threads(count)
     return count
+
+
+_CACHE_LINE = 64  # bytes
+
+
+def aligned(shape: tuple[int, ...], kind: Any = np.float64) -> np.ndarray:
+    """An array that begins with a line of the cache: else every vector of eight numbers would lie in two."""
+    size = int(np.prod(shape)) * np.dtype(kind).itemsize
+    memory = np.empty(size + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    return memory[start : start + size].view(kind).reshape(shape)
+
+
+_OF_THREAD = threading.local()
+
+
+def kept_by_thread(key: Hashable, make: Callable[[], Any]) -> Any:
+    """What a thread made for the last key, made anew for another: fresh memory costs it as much as work does."""
+    if getattr(_OF_THREAD, "key", None) != key:
+        _OF_THREAD.key, _OF_THREAD.made = key, make()
+    return _OF_THREAD.made
 
 
 _PIECES = 8  # for each thread: the last ones to finish keep the others waiting only shortly

@@ -17,8 +17,8 @@ def scurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     ----------
     dataset : xarray.Dataset
         ``revenue`` (quantile), the quantiles of annual revenue [currency]; attrs ``target`` [currency], ``p_value``
-        (P(attain)), ``p_lo`` and ``p_hi`` (its band across worlds; equal with one world), ``p_se_sampling``,
-        ``paths``, ``currency``.
+        (P(attain)), ``p_lo`` and ``p_hi`` (its band across worlds; equal with one world), ``p_se_sampling``
+        and ``p_se`` (its error at the worlds drawn, and over worlds), ``paths``, ``worlds``, ``currency``.
     ax : Axes, optional
         Where to draw; a figure of its own by default.
 
@@ -78,13 +78,16 @@ def _words(attrs: dict, attain: float, low: float, high: float, target: str) -> 
 
 
 def _chance(attrs: dict, attain: float) -> str:
-    """P(attain) with its sampling error; by the rule of three where all paths agreed."""
+    """P(attain) with both its errors; by the rule of three where all paths agreed."""
     paths = attrs.get("paths")
     if attain in (0.0, 1.0) and paths:
         bound = 300.0 / paths
         if attain == 0.0:
             return f"P(attain): none of {paths:,} paths, at most {bound:.2g} % (95 % bound)"
         return f"P(attain): all of {paths:,} paths, at least {100 - bound:.6g} % (95 % bound)"
-    error = attrs.get("p_se_sampling")
-    sampling = "" if error is None else f" \N{PLUS-MINUS SIGN} {100 * error:.2g} percentage points (sampling)"
-    return f"P(attain) {100 * attain:.1f} %{sampling}"
+    errors = {"sampling": attrs.get("p_se_sampling"), "worlds drawn": attrs.get("p_se")}
+    if attrs.get("worlds") == 1:
+        del errors["worlds drawn"]
+    known = {name: error for name, error in errors.items() if error is not None}
+    words = [f" \N{PLUS-MINUS SIGN} {100 * error:.2g} ({name})" for name, error in known.items()]
+    return f"P(attain) {100 * attain:.1f}{''.join(words)} %" if words else f"P(attain) {100 * attain:.1f} %"

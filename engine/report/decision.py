@@ -12,6 +12,7 @@ from engine.report.budget import MINUS, points
 from engine.report.figures import PM, Unit, money_unit, with_error, wrapped
 from engine.report.sensitivity import value_text
 from engine.report.summary import attain_text, make_table
+from engine.scenario.knobs import uncertain
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -24,6 +25,7 @@ NAME = 23  # columns of a name
 SHOWN = 10  # knobs that do not change the decision
 TOLD = 8  # changed decisions that are told in full
 NAMED = 6  # lines and funds of a changed decision
+ENOUGH_WORLDS = 50  # below it a warning is due
 
 
 def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
@@ -32,14 +34,18 @@ def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
     unit = money_unit(scenario.plan.target.central(), scenario.plan.currency)
     budget = f"{unit.named(found.problem.budget)} {scenario.plan.currency}"
     title = Text.assemble(
-        (scenario.plan.name or scenario.file, "bold"), f": which numbers would change how {budget} are set out"
-    )
+        (scenario.plan.name or scenario.file, "bold"), f": which numbers would change how {budget} are set out; "
+        f"{found.paths:,} paths in {found.worlds:,} world{'s' * (found.worlds > 1)}, seed {found.seed}",
+    )  # fmt: skip
     chance = attain_text(p.to_json(), found.fresh_paths, found.worlds)
     across = f", {p.lo:.2f} to {p.hi:.2f} in 90 % of worlds" if found.worlds > 1 else ""
     parts: list[RenderableType] = [
         title, Text(f"With the present optimum P(attain) {chance}{across}"), Text(_headline(found, unit), "bold"),
     ]  # fmt: skip
-    searched = [knob for knob in found.knobs if knob.worse.searched]
+    few = few_worlds(found)
+    if few:
+        parts.append(Text(few, style="yellow"))
+    searched = [knob for knob in found.knobs if knob.worse.moved]
     if searched:
         parts.append(_padded(_table(found, searched[: _rows(found)], unit)))
     rest = _rest(found, searched)
@@ -51,6 +57,14 @@ def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
         left = "1 more knob was" if count == 1 else f"{count} more knobs were"
         parts.append(_padded(Text(f"Interrupted: {left} not finished.", style="yellow")))
     return [*parts, _padded(Text(_note(found), style="dim"))]
+
+
+def few_worlds(found: DecisionSensitivity) -> str:
+    """A warning where what is unknown is looked at in too few worlds to tell what it does; empty where it is not."""
+    if found.worlds >= ENOUGH_WORLDS or not uncertain(found.scenario):
+        return ""
+    worlds = "one world" if found.worlds == 1 else f"{found.worlds} worlds"
+    return f"Only {worlds}: what is unknown is hardly seen. More --paths, or --worlds, tell more."
 
 
 def _padded(part: RenderableType) -> RenderableType:
@@ -70,10 +84,11 @@ def _headline(found: DecisionSensitivity, unit: Unit) -> str:
         )
     end = changing[0].worse
     of = f"{changing[0].factor.name}" if count == 1 else f"Of {count} knobs, {len(changing)}"
-    where = f"{changing[0].factor.name} at {value_text(changing[0].factor, end.value, unit)}"
+    at = value_text(changing[0].factor, end.value, unit)
+    where = f"At {at}" if count == 1 else f"Most: {changing[0].factor.name} at {at}"
     forced = "" if end.allowed else "; what constraints do not allow of it is not kept"
     return (
-        f"{of} would change the allocation: keeping the present optimum would cost {least} or more. Most: {where}, "
+        f"{of} would change the allocation: keeping the present optimum would cost {least} or more. {where}, "
         f"{_cost(end)} points{forced}."
     )
 
@@ -132,9 +147,11 @@ def _rest(found: DecisionSensitivity, searched: list[KnobDecision]) -> str:
     left = len(searched) - _rows(found)
     if left > 0:
         words.append(f"{left} more knob{'s' * (left > 1)} with no greater regret.")
-    kept = len(found.knobs) - len(searched)
-    if kept:
-        words.append(f"{kept} more knob{'s' * (kept > 1)}: no move away from the present optimum pays at either end.")
+    kept, no_move = len(found.knobs) - len(searched), "o move away from the present optimum pays at either end."
+    if kept and searched:
+        words.append(f"{kept} more knob{'s' * (kept > 1)}: n{no_move}")
+    elif kept:
+        words.append(f"N{no_move}")
     return " ".join(words)
 
 
@@ -153,8 +170,9 @@ def _note(found: DecisionSensitivity) -> str:
     words = [
         f"One knob at a time, all else as uncertain as it is, {how}. Regret: P(attain) of the best allocation found "
         "there less that of the present optimum, in percentage points, on the same "
-        f"{found.fresh_paths:,} fresh paths; {PM} is one standard error. The decision changes where regret is at least "
-        f"{100 * found.least:g} and above {found.sigmas:.1f} standard errors."
+        f"{found.fresh_paths:,} fresh paths; a small negative value is chance. {PM} is one standard error, over paths "
+        "and worlds, of these two allocations; another search may find a better one. The decision changes where regret "
+        f"is at least {100 * found.least:g} and above {found.sigmas:.1f} standard errors."
     ]
     if any(end.switch for knob in found.knobs for end in knob.ends):
         words.append("Stays while: beyond these values the allocation of that end is ahead of the present one.")
