@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -322,12 +323,21 @@ def _checked(
         share = None
     problem.build(scenario, by_quarter=False)  # without a decision there is nothing to ask
     groups = [(list(knobs), share)] if knobs else _default_groups(scenario, SHARE if share is None else share)
-    chosen = [factor for wanted, spread in groups for factor in gather(partial(choose, scenario, wanted, spread)) or []]
+    chosen = [
+        factor for group in groups for factor in gather(partial(choose, scenario, *group)) or _usable(scenario, *group)
+    ]
     factors = list({factor.name: factor for factor in chosen}.values())
     at_ends = {factor.name: gather(partial(_both, scenario, factor)) for factor in factors}
     if faults:
         raise SimulationError(faults=list(dict.fromkeys(faults)))
     return factors, at_ends
+
+
+def _usable(scenario: Scenario, wanted: Sequence[str], share: float | None) -> Iterator[Factor]:
+    """Of knobs that cannot all be used those that can, so that their ends are looked at too."""
+    for text in wanted:
+        with suppress(EngineError):
+            yield from choose(scenario, [text], share)
 
 
 def _both(scenario: Scenario, factor: Factor) -> tuple[Scenario, Scenario]:
