@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from engine.plots.outcome import knob_value
-from engine.plots.style import BLUE, DPI, GREY, ORANGE, SIZE, money_unit, number, styled, unit_name
+from engine.plots.style import BLUE, DPI, GREY, HALVES, ORANGE, SIZE, beside, money_unit, number, styled, unit_name
 
 SHOWN = 10  # knobs
 MINUS = "\N{MINUS SIGN}"
@@ -21,7 +21,6 @@ _INTERVAL = 1.96  # standard errors, for 95 %
 _WIDTH = 36  # letters of a knob's name in one line
 _BAR = 0.36  # height of a bar, of a row
 _BEHIND = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none"}  # of words that cross a line
-_HALVES = (1, 2)  # a grid of regret to the left and money to the right
 
 
 def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -50,8 +49,8 @@ def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     with styled():
         if ax is None:
             size = (SIZE[0] + 1.6, max(0.75 * SIZE[1], 2.0 + 0.62 * rows.size))
-            ax = Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot(*_HALVES, 1)
-        right = _beside(ax)
+            ax = Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot(*HALVES, 1)
+        right = beside(ax)
         _bars(ax, shown, 100.0 * shown["regret"].values, 100.0 * shown["regret_se"].values, rows)
         _bars(right, shown, shown["moved"].values / scale, np.zeros(shown["moved"].shape), rows)
         ax.axvline(100.0 * float(attrs["least"]), color=GREY, lw=1.2, ls="--")
@@ -110,18 +109,6 @@ def _note(dataset: xr.Dataset, shown: xr.Dataset, searched: int) -> str:
 
 def _knobs(n: int) -> str:
     return f"{n} knob{'' if n == 1 else 's'}"
-
-
-def _beside(ax: Axes) -> Axes:
-    """An Axes to the right of the one given: the other half of its grid, or of its own place."""
-    figure, spec = ax.get_figure(), ax.get_subplotspec()
-    assert figure is not None and spec is not None
-    grid = spec.get_gridspec()
-    if (grid.nrows, grid.ncols) == _HALVES:
-        return figure.add_subplot(grid[0, 1])
-    halves = spec.subgridspec(*_HALVES)
-    ax.set_subplotspec(halves[0, 0])
-    return figure.add_subplot(halves[0, 1])
 
 
 def _bars(ax: Axes, shown: xr.Dataset, value: np.ndarray, error: np.ndarray, rows: np.ndarray) -> None:

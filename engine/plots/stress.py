@@ -14,9 +14,11 @@ from engine.plots.style import (
     BLUE,
     DPI,
     GREY,
+    HALVES,
     MINUS,
     SIZE,
     VERMILION,
+    beside,
     figure_text,
     money_unit,
     number,
@@ -27,7 +29,6 @@ from engine.plots.style import (
 _INTERVAL = 1.96  # standard errors, for 95 %
 _WIDTH = 34  # letters of a stress's name in one line
 _ROW = 0.42  # height of a row [inch]
-_HALVES = (1, 2)  # a grid of P(attain) to the left and revenue to the right
 
 
 def stress(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
@@ -54,8 +55,8 @@ def stress(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     with styled():
         if ax is None:
             size = (SIZE[0] + 1.6, max(0.7 * SIZE[1], 1.5 + _ROW * len(labels)))
-            ax = Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot(*_HALVES, 1)
-        right = _beside(ax)
+            ax = Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot(*HALVES, 1)
+        right = beside(ax)
         for axes, name, factor in ((ax, "difference", 100.0), (right, "revenue_difference", 1.0 / scale)):
             _bars(axes, factor * dataset[name].values, factor * dataset[f"{name}_se"].values, rows)
         ax.set_yticks(rows, labels)
@@ -74,18 +75,6 @@ def stress(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         words = f"{textwrap.fill(words, 140)}\nThin lines: 95 % intervals of the differences."
         figure.supxlabel(words, x=0.01, ha="left", fontsize=9, color=GREY)
     return ax
-
-
-def _beside(ax: Axes) -> Axes:
-    """An Axes to the right of the one given: the other half of its grid, or of its own place."""
-    figure, spec = ax.get_figure(), ax.get_subplotspec()
-    assert figure is not None and spec is not None
-    grid = spec.get_gridspec()
-    if (grid.nrows, grid.ncols) == _HALVES:
-        return figure.add_subplot(grid[0, 1])
-    halves = spec.subgridspec(*_HALVES)
-    ax.set_subplotspec(halves[0, 0])
-    return figure.add_subplot(halves[0, 1])
 
 
 def _bars(ax: Axes, value: np.ndarray, error: np.ndarray, rows: np.ndarray) -> None:

@@ -29,6 +29,7 @@ UNITS = ((1e6, "M"), (1e3, "k"))  # as in the summary: each from 20 of it on
 LEAST = 20.0
 SIZE = (8.0, 4.8)
 DPI = 160
+HALVES = (1, 2)  # a grid of two charts side by side
 
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -64,6 +65,18 @@ def new_axes(height: float = SIZE[1]) -> Axes:
     """One Axes on a figure of its own, outside pyplot's list of open figures; a chart with rows asks for its height."""
     figure = Figure(figsize=(SIZE[0], height), dpi=DPI, layout="constrained")
     return figure.add_subplot()
+
+
+def beside(ax: Axes) -> Axes:
+    """An Axes to the right of the one given: the other half of its grid, or of its own place."""
+    figure, spec = ax.get_figure(), ax.get_subplotspec()
+    assert figure is not None and spec is not None
+    grid = spec.get_gridspec()
+    if (grid.nrows, grid.ncols) == HALVES:
+        return figure.add_subplot(grid[0, 1])
+    halves = spec.subgridspec(*HALVES)
+    ax.set_subplotspec(halves[0, 0])
+    return figure.add_subplot(halves[0, 1])
 
 
 def money_unit(target: float) -> tuple[float, str]:
