@@ -30,8 +30,8 @@ def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     ----------
     dataset : xarray.Dataset
         ``regret``, ``regret_se`` [1] and ``moved`` [currency] (knob, end), NaN where no move pays; ``changes``
-        (knob, end); ``low``, ``high``, ``unit`` (knob), knobs in order; attrs ``target``, ``currency``, ``least``,
-        ``p_attain`` and its ``_se``.
+        (knob, end); ``low``, ``high``, ``unit`` (knob), knobs in order, of which those that move money are drawn;
+        attrs ``target``, ``currency``, ``least``, ``p_attain`` and its ``_se``.
     ax : Axes, optional
         Where to draw, its place being shared between regret and an Axes for money to its right; title and note go to
         its figure or subfigure. By default a figure of its own, as high as its rows need.
@@ -42,7 +42,7 @@ def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         That of regret.
     """
     attrs = dataset.attrs
-    searched = dataset["moved"].notnull().any("end").values
+    searched = (dataset["moved"] > 0).any("end").values
     shown = dataset.isel(knob=np.flatnonzero(searched)[:SHOWN])
     scale, prefix = money_unit(float(attrs["target"]))
     rows = np.arange(shown.sizes["knob"])[::-1].astype(float)

@@ -45,7 +45,7 @@ def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
     few = few_worlds(found)
     if few:
         parts.append(Text(few, style="yellow"))
-    searched = [knob for knob in found.knobs if knob.worse.moved]
+    searched = [knob for knob in found.knobs if any(end.moved for end in knob.ends)]
     if searched:
         parts.append(_padded(_table(found, searched[: _rows(found)], unit)))
     rest = _rest(found, searched)
