@@ -27,7 +27,7 @@ PATHS_PER_WORLD = 1000  # never fewer by default: fewer worlds then
 SCRAMBLES = 8  # independent scrambles of a Sobol' run, for its standard errors
 SAMPLERS = ("random", "sobol")
 DETAILS = ("streams", "funds", "targets")
-CHUNK_PATHS = 131_072
+CHUNK_PATHS = 131_072  # paths at a time where all their outputs are kept, or where worlds share their draws
 PREPARED_WORLDS = 256  # for the kernel at a time, however few their paths: a world's own tables may take a megabyte
 CACHED_PATHS = 32_768  # paths of which the outputs stay in the cache until they have been taken in
 _GIB = 2**30
@@ -182,7 +182,8 @@ def chunks(n_worlds: int, first: int, paths: int, size: int = CHUNK_PATHS) -> It
 
 
 def fill(
-    run: Run, chunk: Chunk, plan: layout.PlanArrays, column: int, stride: int, out: layout.Outputs, start: int = -1
+    run: Run, chunk: Chunk, plan: layout.PlanArrays, column: int, stride: int, out: layout.Outputs,
+    start: int | None = None,
 ) -> None:  # fmt: skip
     """Simulate one chunk into the columns `column + world * stride`.
 
@@ -191,7 +192,7 @@ def fill(
     given = np.empty((0, 0))
     if run.scrambles > 1:
         given = _sobol(run, chunk)
-    first = 0 if start < 0 else chunk.start - start
+    first = 0 if start is None else chunk.start - start
     span = first, first + chunk.stop - chunk.start
     horizon.simulate_paths(plan, *span, chunk.path, chunk.n_paths, column, stride, *key(run.seed), given, out)
 

@@ -22,8 +22,7 @@ from engine.cli.base import (
     announce_compile,
     app,
     load,
-    print_json,
-    print_parts,
+    print_answer,
     progress,
     stages,
     write_charts,
@@ -113,12 +112,10 @@ def optimise(
         from engine.plots import save_allocation
 
         write_charts(lambda folder: save_allocation(found.dataset, folder), charts)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from engine.report.budget import allocation_parts
 
-        print_parts(*allocation_parts(found))
+    from engine.report.budget import allocation_parts
+
+    print_answer(found, allocation_parts, as_json)
 
 
 @app.command()
@@ -164,12 +161,10 @@ def frontier(
         from engine.plots import save_frontier
 
         write_charts(lambda folder: save_frontier(found.dataset, folder), charts)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from engine.report.budget import frontier_parts
 
-        print_parts(*frontier_parts(found))
+    from engine.report.budget import frontier_parts
+
+    print_answer(found, frontier_parts, as_json)
 
 
 @app.command()
@@ -196,12 +191,10 @@ def regret(
 
     with stages() as report:
         found = compare(plans, report=report, **how)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from engine.report.budget import regret_parts
 
-        print_parts(*regret_parts(found))
+    from engine.report.budget import regret_parts
+
+    print_answer(found, regret_parts, as_json)
 
 
 @app.command()
@@ -258,12 +251,10 @@ def decision(
         from engine.plots import save_decision
 
         write_charts(lambda folder: save_decision(found.dataset, folder), charts)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        from engine.report.decision import decision_parts
 
-        print_parts(*decision_parts(found))
+    from engine.report.decision import decision_parts
+
+    print_answer(found, decision_parts, as_json)
     if found.unfinished:
         typer.echo(f"Interrupted: {len(found.unfinished)} of the knobs left out.", err=True)
         raise typer.Exit(INTERRUPTED)

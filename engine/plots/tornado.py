@@ -70,9 +70,9 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         )
         put_units(ax, "x", dataset)
         ax.set_xlabel(output_label(dataset))
-        ax.set_title("Which numbers move the outcome most", pad=40)
+        ax.set_title("Which numbers move the outcome most", pad=54)
         subtitle(
-            ax, f"One at a time, all others central: {base_text(dataset)}",
+            ax, "One at a time, all others central:", base_text(dataset),
             f"Whiskers: 95 % of the change. {left_out(dataset, chosen)}",
         )  # fmt: skip
         ax.legend(loc="lower right", ncols=2, frameon=True, framealpha=1.0, edgecolor="none")
