@@ -221,7 +221,7 @@ def _local(workers: int) -> Iterator[Client]:
     with ExitStack() as stack:
         with _deaf(), dask.config.set(settings):
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, memory_limit=0,
+                n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0,
                 silence_logs=_SILENT,
             )  # fmt: skip
             stack.enter_context(cluster)
