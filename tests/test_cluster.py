@@ -49,7 +49,9 @@ def four() -> Iterator[Client]:
     """A cluster of four processes."""
     with (
         cluster._silence(),
-        LocalCluster(4, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=60) as workers,
+        LocalCluster(
+            4, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0, silence_logs=60
+        ) as workers,
         Client(workers, set_as_default=False) as client,
     ):
         yield client
