@@ -38,19 +38,30 @@ def cap(block, hit, n):
 
 
 @step
+def split(block, hit, gain, n):
+    """A hit into its loss (> 0) and its gain (< 0)."""
+    for p in range(n):
+        h = block[hit, p]
+        block[hit, p] = h if h > 0.0 else 0.0
+        block[gain, p] = h if h < 0.0 else 0.0
+
+
+@step
 def hit_classes(number, whole, at, row, block, mark, marks, r, n):
-    """Hits of every class of one risk, capped at 1."""
+    """Hits of every class of one risk, capped at 1, and the gains among them."""
     first, last = whole[at.first + r], whole[at.first + r + 1]
     for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
         exposure, hit = number[at.exposure + c], row.hit + c
         if last - first == 1:
             class_hit(block, exposure, row.severity + first, row.open + first, hit, n)
-            continue
-        fill(block, hit, 0.0, n)
-        for o in range(first, last):
-            if mark[marks.open + o]:
-                add_class_hit(block, exposure, row.severity + o, row.open + o, hit, n)
-        cap(block, hit, n)
+        else:
+            fill(block, hit, 0.0, n)
+            for o in range(first, last):
+                if mark[marks.open + o]:
+                    add_class_hit(block, exposure, row.severity + o, row.open + o, hit, n)
+            cap(block, hit, n)
+        if mark[marks.signed + r]:
+            split(block, hit, row.gain + c, n)
 
 
 @step

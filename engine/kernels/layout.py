@@ -266,7 +266,8 @@ class RowAt(NamedTuple):
     height: int  # k: of a decay at the start of the month
     height_answered: int  # k: of a decay when the response begins
     inverse: int  # k: 1 / duration
-    hit: int  # c
+    hit: int  # c: where the risk is signed, what it takes
+    gain: int  # c: what a signed risk brings, below 0
     open_severity: int  # r: sum of S o
     net_severity: int  # r: sum of S (o - a m oR)
     need: int  # r
@@ -318,7 +319,7 @@ class MarkAt(NamedTuple):
     risk_live: int  # r
     signed: int  # r: a hit may be a gain
     open: int  # k
-    gainless: int  # g: no row of gains this month
+    combined: int  # c: rows of the hits of a profile
     backlog_live: int
     line_live: int  # b + 1
     chosen: int  # 1 where the row `acting` counts

@@ -3,27 +3,13 @@
 from engine.kernels.backlog import defer_losses
 from engine.kernels.hits import add_class_hit
 from engine.kernels.jit import step
-from engine.kernels.profiles import group_row, sum_groups
-from engine.kernels.rows import add_scaled, fill, scaled
-
-
-@step
-def combine_four(block, a, b, c, d, kept, total, fresh, n):
-    """kept = prod (1 - hit), total = sum of hits, four at a time; a row of zeros changes no digit."""
-    if fresh:
-        for p in range(n):
-            block[kept, p] = (((1.0 - block[a, p]) * (1.0 - block[b, p])) * (1.0 - block[c, p])) * (1.0 - block[d, p])
-            block[total, p] = ((block[a, p] + block[b, p]) + block[c, p]) + block[d, p]
-    else:
-        for p in range(n):
-            left = (block[kept, p] * (1.0 - block[a, p])) * (1.0 - block[b, p])
-            block[kept, p] = (left * (1.0 - block[c, p])) * (1.0 - block[d, p])
-            block[total, p] = (((block[total, p] + block[a, p]) + block[b, p]) + block[c, p]) + block[d, p]
+from engine.kernels.profiles import group_row, sum_group, sum_groups
+from engine.kernels.rows import add_scaled, fill, listed, scaled
 
 
 @step
 def combine_eight(block, a, b, c, d, e, f, g, h, kept, total, n):
-    """As `combine_four` for the first eight."""
+    """kept = prod (1 - hit), total = sum of hits, of eight hits; a row of zeros changes no digit."""
     for p in range(n):
         left = (((1.0 - block[a, p]) * (1.0 - block[b, p])) * (1.0 - block[c, p])) * (1.0 - block[d, p])
         left = (((left * (1.0 - block[e, p])) * (1.0 - block[f, p])) * (1.0 - block[g, p])) * (1.0 - block[h, p])
@@ -33,77 +19,116 @@ def combine_eight(block, a, b, c, d, e, f, g, h, kept, total, n):
 
 
 @step
-def split(block, hit, loss, gain, n):
-    """A hit into its loss (> 0) and its gain (< 0)."""
+def combine_four(block, a, b, c, d, kept, total, n):
+    """Combine four more hits."""
     for p in range(n):
-        h = block[hit, p]
-        block[loss, p] = h if h > 0.0 else 0.0
-        block[gain, p] = h if h < 0.0 else 0.0
+        left = (block[kept, p] * (1.0 - block[a, p])) * (1.0 - block[b, p])
+        block[kept, p] = (left * (1.0 - block[c, p])) * (1.0 - block[d, p])
+        block[total, p] = (((block[total, p] + block[a, p]) + block[b, p]) + block[c, p]) + block[d, p]
 
 
 @step
-def share_row(block, kept, total, base, share, lost, n):
-    """Share of Y0 lost per unit of hit, and Y0 times it: losses share 1 - prod(1 - hit) in proportion to hit."""
+def share_four(block, so_far, before, a, b, c, d, base, kept, share, lost, n):
+    """Combine the last four hits, and the share of Y0 lost per unit of hit, and Y0 times it.
+
+    Losses share 1 - prod(1 - hit) in proportion to hit; the rows `so_far` and `before` hold product and sum of the
+    other hits.
+    """
     for p in range(n):
-        whole = block[total, p]
-        share_of = (1.0 - block[kept, p]) / (whole if whole > 0.0 else 1.0)
-        share_of = share_of if whole > 0.0 else 0.0
+        left = (block[so_far, p] * (1.0 - block[a, p])) * (1.0 - block[b, p])
+        left = (left * (1.0 - block[c, p])) * (1.0 - block[d, p])
+        total = (((block[before, p] + block[a, p]) + block[b, p]) + block[c, p]) + block[d, p]
+        share_of = (1.0 - left) / (total if total > 0.0 else 1.0)
+        share_of = share_of if total > 0.0 else 0.0
+        block[kept, p] = left
         block[share, p] = share_of
         block[lost, p] = block[base, p] * share_of
 
 
 @step
-def gain_row(block, kept, gained, total_gain, base, gain, n):
-    """Y0 gained per unit of (negative) hit: gains act on what is left; `kept` becomes the factor of Y0."""
+def gain_one(block, gained, base, kept, gain, n):
+    """Y0 gained per unit of the only (negative) gain, which acts on what is left; `kept` becomes the factor of Y0."""
     for p in range(n):
-        whole = block[total_gain, p]
-        share_of = block[kept, p] * (1.0 - block[gained, p]) / (whole if whole < 0.0 else 1.0)
+        left = block[kept, p]
+        block[gain, p] = block[base, p] * left
+        block[kept, p] = left * (1.0 - block[gained, p])
+
+
+@step
+def gain_row(block, gained, total, base, kept, gain, n):
+    """As `gain_one` for several gains, of which the rows hold prod(1 - gain) and the sum."""
+    for p in range(n):
+        whole, left, times = block[total, p], block[kept, p], block[gained, p]
+        share_of = left * (1.0 - times) / (whole if whole < 0.0 else 1.0)
         block[gain, p] = block[base, p] * (share_of if whole < 0.0 else 0.0)
+        block[kept, p] = left * times
+
+
+@step
+def add_gain(block, gain, gained, total, n):
+    """Combine one more gain with those before it."""
     for p in range(n):
-        block[kept, p] *= block[gained, p]
+        block[gained, p] *= 1.0 - block[gain, p]
+        block[total, p] += block[gain, p]
+
+
+@step
+def combine_losses(row, block, mark, hits, last, g, n):
+    """Combine the hits of the list hits..last-1 of `mark` on one profile, many in a loop."""
+    kept, zero, so_far, before = row.kept + g, row.zero, row.one, row.zero
+    final = hits + (last - hits - 1) // 4 * 4
+    if final > hits:
+        so_far, before = row.work, row.work + 1
+        combine_eight(
+            block, mark[hits], mark[hits + 1], mark[hits + 2], mark[hits + 3], listed(mark, hits + 4, final, 0, zero),
+            listed(mark, hits + 5, final, 0, zero), listed(mark, hits + 6, final, 0, zero),
+            listed(mark, hits + 7, final, 0, zero), so_far, before, n,
+        )  # fmt: skip
+        for entry in range(hits + 8, final, 4):
+            combine_four(
+                block, mark[entry], mark[entry + 1], mark[entry + 2], mark[entry + 3], so_far, before, n
+            )  # fmt: skip
+    share_four(
+        block, so_far, before, mark[final], listed(mark, final + 1, last, 0, zero),
+        listed(mark, final + 2, last, 0, zero), listed(mark, final + 3, last, 0, zero), row.base + g, kept,
+        row.share + g, row.lost_base + g, n,
+    )  # fmt: skip
+
+
+@step
+def combine_gains(whole, at, row, block, mark, marks, g, gains, only, n):
+    """Let the gains of all signed risks act on one profile; `only` is the row of the gain where there is one alone."""
+    if gains == 1:
+        gain_one(block, only, row.base + g, row.kept + g, row.gain_base + g, n)
+        return
+    gained, total = row.work, row.work + 1
+    fill(block, gained, 1.0, n)
+    fill(block, total, 0.0, n)
+    for entry in range(whole[at.profile_ptr + g], whole[at.profile_ptr + g + 1]):
+        c = whole[at.profile_class + entry]
+        r = whole[at.class_risk + c]
+        if mark[marks.risk_live + r] and mark[marks.signed + r]:
+            add_gain(block, row.gain + c, gained, total, n)
+    gain_row(block, gained, total, row.base + g, row.kept + g, row.gain_base + g, n)
 
 
 @step
 def combine_profile(whole, at, row, block, mark, marks, g, n):
-    """Combine the hits of all risks on one profile, four at a time; returns whether any is open and any may gain."""
-    kept, total = row.kept + g, row.work
-    gained, total_gain = row.work + 1, row.work + 2
-    zero = row.zero
-    a, b, c, d, e, f, last, hit = zero, zero, zero, zero, zero, zero, zero, zero
-    waiting, found, signed = 0, False, False
+    """Combine the hits of all risks on one profile; returns whether any is open."""
+    last, gains, only = marks.combined, 0, row.zero
     for entry in range(whole[at.profile_ptr + g], whole[at.profile_ptr + g + 1]):
-        hit_class = whole[at.profile_class + entry]
-        r = whole[at.class_risk + hit_class]
-        if mark[marks.risk_live + r] == 0:
-            continue
-        source = row.hit + hit_class
-        if mark[marks.signed + r]:
-            loss, gain = row.work + 4 + waiting, row.work + 3
-            split(block, source, loss, gain, n)
-            combine_four(block, gain, zero, zero, zero, gained, total_gain, not signed, n)
-            source, signed = loss, True
-        a, b, c, d, e, f, last, hit = b, c, d, e, f, last, hit, source
-        waiting += 1
-        if waiting == (4 if found else 8):
-            if found:
-                combine_four(block, e, f, last, hit, kept, total, False, n)
-            else:
-                combine_eight(block, a, b, c, d, e, f, last, hit, kept, total, n)
-            a, b, c, d, e, f, last, hit = zero, zero, zero, zero, zero, zero, zero, zero
-            waiting, found = 0, True
-    if waiting > 4:
-        combine_eight(block, a, b, c, d, e, f, last, hit, kept, total, n)
-        found = True
-    elif waiting > 0:
-        combine_four(block, e, f, last, hit, kept, total, not found, n)
-        found = True
-    if found:
-        share_row(block, kept, total, row.base + g, row.share + g, row.lost_base + g, n)
-    if signed:
-        gain_row(block, kept, gained, total_gain, row.base + g, row.gain_base + g, n)
-    else:
-        mark[marks.gainless + g] = 1
-    return found
+        c = whole[at.profile_class + entry]
+        r = whole[at.class_risk + c]
+        if mark[marks.risk_live + r]:
+            mark[last] = row.hit + c
+            last += 1
+            if mark[marks.signed + r]:
+                gains, only = gains + 1, row.gain + c
+    if last > marks.combined:
+        combine_losses(row, block, mark, marks.combined, last, g, n)
+    if gains > 0:
+        combine_gains(whole, at, row, block, mark, marks, g, gains, only, n)
+    return last > marks.combined
 
 
 @step
@@ -115,16 +140,15 @@ def attribute_four(block, h1, h2, h3, h4, f1, f2, f3, f4, loss, n):
 
 
 @step
-def attribute_signed(block, hit, per_hit, per_gain, loss, n):
-    """As `attribute_four` for one class, gains as negative losses."""
+def attribute_two(block, h1, h2, f1, f2, loss, n):
+    """As `attribute_four`, for two."""
     for p in range(n):
-        lost, gained = block[per_hit, p], block[per_gain, p]
-        block[loss, p] += block[hit, p] * (lost if block[hit, p] > 0.0 else gained)
+        block[loss, p] = (block[loss, p] + block[h1, p] * block[f1, p]) + block[h2, p] * block[f2, p]
 
 
 @step
 def attribute_risk(whole, at, row, block, r, loss, n):
-    """Loss of one risk whose hits are no gains, four classes at a time."""
+    """Loss of one risk, without its gains, four classes at a time."""
     first, last = whole[at.class_ptr + r], whole[at.class_ptr + r + 1]
     for c in range(first, last, 4):
         f1 = group_row(whole, at, whole[at.class_group + c], row.lost_base, row.group_lost)
@@ -139,11 +163,11 @@ def attribute_risk(whole, at, row, block, r, loss, n):
 
 
 @step
-def _per_open(block, hit, uncapped, per_hit, per_gain, signed, out, n):
+def _per_open(block, hit, gain, uncapped, per_hit, per_gain, out, n):
     """Loss per unit of what an occurrence adds to the hit of a class, before the cap."""
     for p in range(n):
-        whole, capped = block[uncapped, p], block[hit, p]
-        value = block[per_gain if signed and capped < 0.0 else per_hit, p]
+        whole, capped = block[uncapped, p], block[hit, p] + block[gain, p]
+        value = block[per_gain if capped < 0.0 else per_hit, p]
         block[out, p] = value * capped / whole if whole != 0.0 else 0.0
 
 
@@ -168,7 +192,8 @@ def attribute_occurrences(number, whole, at, row, block, mark, marks, r, losses,
         for o in range(first, last):
             if mark[marks.open + o]:
                 add_class_hit(block, exposure, row.severity + o, row.open + o, uncapped, n)
-        _per_open(block, row.hit + c, uncapped, per_hit, per_gain, mark[marks.signed + r] == 1, per_open, n)
+        gain, gains_per_unit = (row.gain + c, per_gain) if mark[marks.signed + r] else (row.zero, row.zero)
+        _per_open(block, row.hit + c, gain, uncapped, per_hit, gains_per_unit, per_open, n)
         for o in range(first, last):
             if mark[marks.open + o]:
                 _add_occurrence(block, exposure, row.severity + o, row.open + o, per_open, losses + o, n)
@@ -177,18 +202,13 @@ def attribute_occurrences(number, whole, at, row, block, mark, marks, r, losses,
 @step
 def attribute_risks(number, whole, at, row, value, block, mark, marks, n):
     """Losses by risk: the hit of a class times the sum over its profiles of Y0 lost per unit of hit."""
-    signed = False
-    for r in range(at.risks):
-        signed = signed or (mark[marks.risk_live + r] == 1 and mark[marks.signed + r] == 1)
     sum_groups(whole, at, row, block, row.lost_base, row.group_lost, n)
-    if signed:
-        for g in range(at.profiles):
-            if mark[marks.gainless + g]:
-                fill(block, row.gain_base + g, 0.0, n)
-        sum_groups(whole, at, row, block, row.gain_base, row.group_gain, n)
     for r in range(at.risks):
         if mark[marks.risk_live + r] == 0:
             continue
+        if mark[marks.signed + r]:
+            for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
+                sum_group(whole, at, row, block, whole[at.class_group + c], row.gain_base, row.group_gain, n)
         if value.occurrences_kept and whole[at.first + r + 1] - whole[at.first + r] > 1:
             attribute_occurrences(number, whole, at, row, block, mark, marks, r, value.occurrence_loss, n)
         if mark[marks.signed + r] == 0:
@@ -198,7 +218,7 @@ def attribute_risks(number, whole, at, row, value, block, mark, marks, n):
             u = whole[at.class_group + c]
             per_hit = group_row(whole, at, u, row.lost_base, row.group_lost)
             per_gain = group_row(whole, at, u, row.gain_base, row.group_gain)
-            attribute_signed(block, row.hit + c, per_hit, per_gain, value.loss + r, n)
+            attribute_two(block, row.hit + c, row.gain + c, per_hit, per_gain, value.loss + r, n)
 
 
 @step
@@ -237,7 +257,6 @@ def sell(number, whole, at, margins, row, value, block, mark, marks, n):
     """Revenue and gross margin of every stream this month, losses by risk."""
     any_hit = False
     for g in range(at.profiles):
-        mark[marks.gainless + g] = 0
         hit = combine_profile(whole, at, row, block, mark, marks, g, n)
         if not hit:
             fill(block, row.share + g, 0.0, n)

@@ -15,12 +15,18 @@ def group_row(whole, at, u, source, sums):
 
 
 @step
+def sum_group(whole, at, row, block, u, source, sums, n):
+    """Sum the rows of profiles over a group, if it has more than one."""
+    first, last = at.group_profile + whole[at.group_ptr + u], at.group_profile + whole[at.group_ptr + u + 1]
+    if last - first > 1:
+        sum_listed(whole, first, last, source, row.zero, block, sums + u, n)
+
+
+@step
 def sum_groups(whole, at, row, block, source, sums, n):
-    """Sum the rows of profiles over every group of more than one."""
+    """Sum the rows of profiles over every group."""
     for u in range(at.groups):
-        first, last = at.group_profile + whole[at.group_ptr + u], at.group_profile + whole[at.group_ptr + u + 1]
-        if last - first > 1:
-            sum_listed(whole, first, last, source, row.zero, block, sums + u, n)
+        sum_group(whole, at, row, block, u, source, sums, n)
 
 
 @step

@@ -63,7 +63,7 @@ def scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkAt
         "path": 1, "acting": 1, "uniform": 4, "made": 5 * k + b + stream.launches, "work": 12,
         "start": k, "end": k, "severity": k, "duration": k,
         "effectiveness": k, "respond": k, "previous": r, "open": k, "answered": k, "height": k, "height_answered": k,
-        "inverse": k, "hit": c,
+        "inverse": k, "hit": c, "gain": c,
         "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
         "zero": 1, "one": 1, "base": g, "group_base": risk.groups, "group_lost": risk.groups,
         "group_gain": risk.groups, "kept": g, "share": g, "lost_base": g, "gain_base": g, "linked": members,
@@ -75,7 +75,7 @@ def scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkAt
         "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
     }  # fmt: skip
     marks = {
-        "risk_live": r, "signed": r, "open": k, "gainless": g, "backlog_live": risk.backlogs, "line_live": b + 1,
+        "risk_live": r, "signed": r, "open": k, "combined": c, "backlog_live": risk.backlogs, "line_live": b + 1,
         "chosen": 1, "shared": 1,
         "drawn": 2 * k + b + stream.launches + members + fours * (2 + i + 2 * stream.clients),
     }  # fmt: skip
