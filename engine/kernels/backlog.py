@@ -73,7 +73,7 @@ def defer(block, deferred, hit, base, per_hit, backlog, n):
 
 
 @step
-def defer_losses(number, whole, at, row, block, mark, marks, n):
+def defer_losses(number, whole, at, places, row, block, mark, marks, n):
     """Part of this month's losses joins the backlogs."""
     for j in range(at.backlogs):
         r, c = whole[at.backlog_risk + j], whole[at.backlog_class + j]
@@ -83,5 +83,5 @@ def defer_losses(number, whole, at, row, block, mark, marks, n):
         if mark[marks.backlog_live + j] == 0:
             fill(block, row.backlog + j, 0.0, n)
             mark[marks.backlog_live + j] = 1
-        base, share = row.y0 + whole[at.backlog_stream + j], row.share + whole[at.backlog_profile + j]
+        base, share = row.base + whole[places + whole[at.backlog_stream + j]], row.share + whole[at.backlog_profile + j]
         defer(block, deferred, row.hit + c, base, share, row.backlog + j, n)

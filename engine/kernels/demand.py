@@ -58,7 +58,7 @@ def launch_row(block, row, slip, missing, first, start, ramp, month, n):
 def volumes(number, whole, at, row, customers, block, months, month, n):
     """V of each stream: its base volume times 1 + lift, G_t or the number of customers."""
     for i in range(at.streams):
-        out, volume = row.y0 + i, number[at.volume + i * months + month]
+        out, volume = row.base + whole[at.place + i], number[at.volume + i * months + month]
         client, launch = whole[at.client + i], whole[at.launch + i]
         if client >= 0:
             count = customers + client
@@ -82,7 +82,7 @@ def noise_factors(noise, own, common, shared, alone, beta, n):
 
 
 @step
-def apply_noise(number, at, demand, row, block, noise, fours, month, n):
+def apply_noise(number, whole, at, demand, row, block, noise, fours, month, n):
     """y0 *= exp(beta d + vol z); the constants that give each factor the mean 1 are part of the base volume."""
     moving = number[demand.volatility] > 0.0
     share, state = number[demand.correlation], row.state
@@ -90,7 +90,7 @@ def apply_noise(number, at, demand, row, block, noise, fours, month, n):
         noise[STATE, p] = np.float32(block[state, p])
     for i in range(at.streams):
         volatility, beta = number[at.volatility + i], number[at.beta + i]
-        out = row.y0 + i
+        out = row.base + whole[at.place + i]
         if volatility > 0.0:
             shared, alone = np.float32(volatility * np.sqrt(share)), np.float32(volatility * np.sqrt(1.0 - share))
             own = COMMON + 4 * fours * (1 + i) + month

@@ -2,7 +2,7 @@
 
 from engine.kernels.jit import step
 from engine.kernels.needs import expose, need_row, pay
-from engine.kernels.profiles import sum_bases, sum_groups
+from engine.kernels.profiles import sum_bases
 from engine.kernels.rows import add, add_product, fill
 
 
@@ -74,10 +74,11 @@ def sum_severity(whole, at, row, block, mark, marks, r, out, n):
 
 
 @step
-def respond(number, whole, at, row, funds, value, exhausted, struck, block, mark, marks, span, month, n):
+def respond(
+    number, whole, at, place, row, funds, value, exhausted, struck, block, mark, marks, span, month, n
+):  # fmt: skip
     """Needs of the responses, what the funds cover of them, and the hits that are left."""
-    sum_bases(whole, at, row, block, n)
-    sum_groups(whole, at, row, block, row.base, row.group_base, n)
+    sum_bases(whole, at, place, row, block, n)
     if value.risks_kept:
         expose(number, whole, at, row, block, mark, marks, span, struck, value.exposed, month, n)
     for f in range(funds):

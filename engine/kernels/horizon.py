@@ -170,14 +170,15 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
     demand.volumes(number, whole, at.stream, row, value.customers, block, months, month, n)
     if number[at.demand.volatility] > 0.0:
         demand.advance(number, at.demand, block, row.state, row.shock + month, month, n)
-    demand.apply_noise(number, at.stream, at.demand, row, block, noise, at.control.fours, month, n)
+    demand.apply_noise(number, whole, at.stream, at.demand, row, block, noise, at.control.fours, month, n)
     risks.open_month(number, whole, at.risk, row, block, mark, marks, span, month, n)
     exhausted, struck = value.size + at.flag.fund_exhausted, value.size + at.flag.struck
     hits.respond(
-        number, whole, at.risk, row, at.control.funds, value, exhausted, struck, block, mark, marks, span, month, n
-    )
+        number, whole, at.risk, at.stream.place, row, at.control.funds, value, exhausted, struck, block, mark, marks,
+        span, month, n,
+    )  # fmt: skip
     backlog.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
-    losses.sell(number, whole, at.risk, at.stream.margin, row, value, block, mark, marks, n)
+    losses.sell(number, whole, at.risk, at.stream.margin, at.stream.place, row, value, block, mark, marks, n)
     customers.turn_over(
         number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months,
         at.control.fours, month, n,

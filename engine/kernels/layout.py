@@ -59,6 +59,7 @@ class StreamAt(NamedTuple):
     noise_driver: int  # (i) i
     lift_group: int  # (i) i
     profile: int  # (i) i
+    place: int  # (i) i: of its Y0 among the bases
     launch: int  # (i) i: index among launches or ABSENT
     launch_start: int  # (n) launches
     launch_ramp: int  # (n) launches
@@ -128,10 +129,13 @@ class RiskAt(NamedTuple):
     class_ptr: int  # (i) r + 1
     class_risk: int  # (i) c
     signed: int  # (i) r: a hit may be a gain whatever the response does
-    groups: int
-    class_group: int  # (i) c: the group of profiles that a class is made of
+    groups: int  # classes of more than one profile, without those that are the same
+    sharing: int  # streams that are not the only one of their profile
+    class_place: int  # (i) c: of its profiles' sum among the bases
     group_ptr: int  # (i) u + 1: profiles of a group
     group_profile: int  # (i)
+    part_ptr: int  # (i) u + 1: places of what a group is summed from: profiles, or groups before it
+    part: int  # (i)
     profile_ptr: int  # (i) g + 1: classes of a profile
     profile_class: int  # (i)
     profile_stream_ptr: int  # (i) g + 1: streams of a profile
@@ -276,14 +280,11 @@ class RowAt(NamedTuple):
     backlog: int
     zero: int
     one: int
-    base: int  # g: Y0
-    group_base: int  # u
-    group_lost: int  # u
-    group_gain: int  # u
+    base: int  # Y0: g, u, and of the streams that share their profile
     kept: int  # g: factor of Y0
     share: int  # g: share of Y0 lost per unit of hit
-    lost_base: int  # g: Y0 lost per unit of hit
-    gain_base: int  # g: Y0 gained per unit of hit
+    lost_base: int  # g, u: Y0 lost per unit of hit
+    gain_base: int  # g, u: Y0 gained per unit of hit
     linked: int  # members
     linked_normal: int  # members
     shock: int  # months of whole fours
@@ -296,7 +297,6 @@ class RowAt(NamedTuple):
     decided: int  # b + 1
     response: int  # b
     lift: int  # m
-    y0: int  # i
     y: int  # i
     margin: int  # i
     cumulative: int

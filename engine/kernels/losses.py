@@ -3,7 +3,7 @@
 from engine.kernels.backlog import defer_losses
 from engine.kernels.hits import add_class_hit
 from engine.kernels.jit import step
-from engine.kernels.profiles import group_row, sum_group, sum_groups
+from engine.kernels.profiles import sum_class, sum_groups
 from engine.kernels.rows import add_scaled, fill, listed, scaled
 
 
@@ -147,19 +147,24 @@ def attribute_two(block, h1, h2, f1, f2, loss, n):
 
 
 @step
+def _attributed(whole, at, row, c, last):
+    """Rows of the hit of a class and of its Y0 lost per unit of hit; nothing beyond the last class."""
+    return (row.hit + c, row.lost_base + whole[at.class_place + c]) if c < last else (row.zero, row.zero)
+
+
+@step
 def attribute_risk(whole, at, row, block, r, loss, n):
     """Loss of one risk, without its gains, four classes at a time."""
     first, last = whole[at.class_ptr + r], whole[at.class_ptr + r + 1]
     for c in range(first, last, 4):
-        f1 = group_row(whole, at, whole[at.class_group + c], row.lost_base, row.group_lost)
-        f2, f3, f4, h2, h3, h4 = row.zero, row.zero, row.zero, row.zero, row.zero, row.zero
-        if c + 1 < last:
-            h2, f2 = row.hit + c + 1, group_row(whole, at, whole[at.class_group + c + 1], row.lost_base, row.group_lost)
-        if c + 2 < last:
-            h3, f3 = row.hit + c + 2, group_row(whole, at, whole[at.class_group + c + 2], row.lost_base, row.group_lost)
-        if c + 3 < last:
-            h4, f4 = row.hit + c + 3, group_row(whole, at, whole[at.class_group + c + 3], row.lost_base, row.group_lost)
-        attribute_four(block, row.hit + c, h2, h3, h4, f1, f2, f3, f4, loss, n)
+        h1, f1 = _attributed(whole, at, row, c, last)
+        h2, f2 = _attributed(whole, at, row, c + 1, last)
+        if c + 2 >= last:
+            attribute_two(block, h1, h2, f1, f2, loss, n)
+            continue
+        h3, f3 = _attributed(whole, at, row, c + 2, last)
+        h4, f4 = _attributed(whole, at, row, c + 3, last)
+        attribute_four(block, h1, h2, h3, h4, f1, f2, f3, f4, loss, n)
 
 
 @step
@@ -185,9 +190,8 @@ def attribute_occurrences(number, whole, at, row, block, mark, marks, r, losses,
     uncapped, per_open = row.work, row.work + 1
     first, last = whole[at.first + r], whole[at.first + r + 1]
     for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
-        exposure, u = number[at.exposure + c], whole[at.class_group + c]
-        per_hit = group_row(whole, at, u, row.lost_base, row.group_lost)
-        per_gain = group_row(whole, at, u, row.gain_base, row.group_gain)
+        exposure, place = number[at.exposure + c], whole[at.class_place + c]
+        per_hit, per_gain = row.lost_base + place, row.gain_base + place
         fill(block, uncapped, 0.0, n)
         for o in range(first, last):
             if mark[marks.open + o]:
@@ -202,22 +206,21 @@ def attribute_occurrences(number, whole, at, row, block, mark, marks, r, losses,
 @step
 def attribute_risks(number, whole, at, row, value, block, mark, marks, n):
     """Losses by risk: the hit of a class times the sum over its profiles of Y0 lost per unit of hit."""
-    sum_groups(whole, at, row, block, row.lost_base, row.group_lost, n)
+    sum_groups(whole, at, row.zero, block, row.lost_base, n)
     for r in range(at.risks):
         if mark[marks.risk_live + r] == 0:
             continue
         if mark[marks.signed + r]:
             for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
-                sum_group(whole, at, row, block, whole[at.class_group + c], row.gain_base, row.group_gain, n)
+                sum_class(whole, at, row.zero, block, row.gain_base, c, n)
         if value.occurrences_kept and whole[at.first + r + 1] - whole[at.first + r] > 1:
             attribute_occurrences(number, whole, at, row, block, mark, marks, r, value.occurrence_loss, n)
         if mark[marks.signed + r] == 0:
             attribute_risk(whole, at, row, block, r, value.loss + r, n)
             continue
         for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
-            u = whole[at.class_group + c]
-            per_hit = group_row(whole, at, u, row.lost_base, row.group_lost)
-            per_gain = group_row(whole, at, u, row.gain_base, row.group_gain)
+            place = whole[at.class_place + c]
+            per_hit, per_gain = row.lost_base + place, row.gain_base + place
             attribute_two(block, row.hit + c, row.gain + c, per_hit, per_gain, value.loss + r, n)
 
 
@@ -253,7 +256,7 @@ def earn(block, base, kept, y, margin, eroded, erosion, out, n):
 
 
 @step
-def sell(number, whole, at, margins, row, value, block, mark, marks, n):
+def sell(number, whole, at, margins, places, row, value, block, mark, marks, n):
     """Revenue and gross margin of every stream this month, losses by risk."""
     any_hit = False
     for g in range(at.profiles):
@@ -266,8 +269,9 @@ def sell(number, whole, at, margins, row, value, block, mark, marks, n):
         for entry in range(whole[at.profile_stream_ptr + g], whole[at.profile_stream_ptr + g + 1]):
             i = whole[at.profile_stream + entry]
             kept = row.kept + g if hit else row.one
-            earn(block, row.y0 + i, kept, row.y + i, number[margins + i], eroded, row.work, row.margin + i, n)
+            base = row.base + whole[places + i]
+            earn(block, base, kept, row.y + i, number[margins + i], eroded, row.work, row.margin + i, n)
     if any_hit:
         if value.losses_kept:
             attribute_risks(number, whole, at, row, value, block, mark, marks, n)
-        defer_losses(number, whole, at, row, block, mark, marks, n)
+        defer_losses(number, whole, at, places, row, block, mark, marks, n)

@@ -1,7 +1,6 @@
 """What responses ask the funds for, and what they get (model 3.4); the time and the sales that a risk covers."""
 
 from engine.kernels.jit import step
-from engine.kernels.profiles import group_row
 from engine.kernels.risks import NEVER, step_part
 from engine.kernels.rows import add_product, add_scaled, fill
 
@@ -53,28 +52,20 @@ def add_protected(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, eff
 
 
 @step
+def _stake(number, whole, at, row, c, last):
+    """Exposure of a class and the row of its Y0; nothing is at stake beyond the last class."""
+    return (number[at.exposure + c], row.base + whole[at.class_place + c]) if c < last else (0.0, row.zero)
+
+
+@step
 def protect_classes(number, whole, at, row, block, r, o, out, n):
     """Add what the response to one occurrence protects, four classes at a time."""
     first, last = whole[at.class_ptr + r], whole[at.class_ptr + r + 1]
     for c in range(first, last, 4):
-        b1 = group_row(whole, at, whole[at.class_group + c], row.base, row.group_base)
-        x1, x2, x3, x4 = number[at.exposure + c], 0.0, 0.0, 0.0
-        b2, b3, b4 = row.zero, row.zero, row.zero
-        if c + 1 < last:
-            x2, b2 = (
-                number[at.exposure + c + 1],
-                group_row(whole, at, whole[at.class_group + c + 1], row.base, row.group_base),
-            )
-        if c + 2 < last:
-            x3, b3 = (
-                number[at.exposure + c + 2],
-                group_row(whole, at, whole[at.class_group + c + 2], row.base, row.group_base),
-            )
-        if c + 3 < last:
-            x4, b4 = (
-                number[at.exposure + c + 3],
-                group_row(whole, at, whole[at.class_group + c + 3], row.base, row.group_base),
-            )
+        x1, b1 = _stake(number, whole, at, row, c, last)
+        x2, b2 = _stake(number, whole, at, row, c + 1, last)
+        x3, b3 = _stake(number, whole, at, row, c + 2, last)
+        x4, b4 = _stake(number, whole, at, row, c + 3, last)
         add_protected(
             block, x1, x2, x3, x4, b1, b2, b3, b4, row.severity + o, row.answered + o, row.effectiveness + o, out, n
         )  # fmt: skip
@@ -134,5 +125,5 @@ def expose(number, whole, at, row, block, mark, marks, span, struck, exposed, mo
         flag(block, struck + r, active, n)
         for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
             if number[at.exposure + c] > 0.0:
-                base = group_row(whole, at, whole[at.class_group + c], row.base, row.group_base)
+                base = row.base + whole[at.class_place + c]
                 add_product(block, exposed + r, active, base, n)

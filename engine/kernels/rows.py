@@ -102,6 +102,13 @@ def add_four(block, out, a, b, c, d, n):
 
 
 @step
+def sum_four(block, out, a, b, c, d, n):
+    """out = a + b + c + d"""
+    for p in range(n):
+        block[out, p] = ((block[a, p] + block[b, p]) + block[c, p]) + block[d, p]
+
+
+@step
 def sum_two(block, out, a, b, n):
     """out = a + b"""
     for p in range(n):
@@ -121,9 +128,13 @@ def sum_listed(whole, first, last, source, zero, block, out, n):
         a, b = listed(whole, first, last, source, zero), listed(whole, first + 1, last, source, zero)
         sum_two(block, out, a, b, n)
         return
+    if last - first <= 4:
+        c, d = source + whole[first + 2], listed(whole, first + 3, last, source, zero)
+        sum_four(block, out, source + whole[first], source + whole[first + 1], c, d, n)
+        return
     sum_eight(
         block, out, source + whole[first], source + whole[first + 1], source + whole[first + 2],
-        listed(whole, first + 3, last, source, zero), listed(whole, first + 4, last, source, zero),
+        source + whole[first + 3], source + whole[first + 4],
         listed(whole, first + 5, last, source, zero), listed(whole, first + 6, last, source, zero),
         listed(whole, first + 7, last, source, zero), n,
     )  # fmt: skip

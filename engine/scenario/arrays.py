@@ -1,5 +1,6 @@
 """Worlds -> PlanArrays: the only place where labels become indices."""
 
+import itertools
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,72 @@ def _noise_scale(build: Builder, beta: np.ndarray, volatility: np.ndarray) -> np
     return level * np.exp(-0.5 * (beta**2 * spread + volatility**2))
 
 
-def _streams(build: Builder, lift_group: list[int], profile: list[int]) -> layout.StreamAt:
+@dataclass(frozen=True)
+class _Classes:
+    """Exposure classes: the streams of each exposure entry. Profiles: streams that share all classes.
+
+    Groups: classes of more than one profile. The places of the bases are those of the profiles, then of the groups,
+    then of the streams that share their profile.
+    """
+
+    risk: list[int]
+    entry: list[str]
+    members: list[list[int]]
+    profiles: list[tuple[int, ...]]
+    profile_of: list[int]
+    groups: list[tuple[int, ...]]
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> "_Classes":
+        ids = list(scenario.streams)
+        risk_of: list[int] = []
+        entry: list[str] = []
+        members: list[list[int]] = []
+        held: list[list[int]] = [[] for _ in ids]
+        for r, risk in enumerate(scenario.risks.values()):
+            chosen = selectors.resolve(risk.exposure, scenario.streams)
+            for text in risk.exposure:
+                inside = [i for i, stream in enumerate(ids) if chosen[stream] == text]
+                for i in inside:
+                    held[i].append(len(risk_of))
+                if inside:
+                    risk_of.append(r)
+                    entry.append(text)
+                    members.append(inside)
+        keys = [tuple(h) for h in held]
+        profiles = list(dict.fromkeys(keys))
+        classes = [tuple(g for g, key in enumerate(profiles) if c in key) for c in range(len(risk_of))]
+        groups = sorted({c for c in classes if len(c) > 1}, key=lambda group: (len(group), group))
+        return cls(risk_of, entry, members, profiles, [profiles.index(key) for key in keys], groups)
+
+    def streams_of(self, profile: int) -> list[int]:
+        """Streams of one profile."""
+        return [i for i, g in enumerate(self.profile_of) if g == profile]
+
+    def place_of(self, entry: int) -> int:
+        """Place of one class: of its only profile, or of its group."""
+        mine = tuple(g for g, key in enumerate(self.profiles) if entry in key)
+        return mine[0] if len(mine) == 1 else len(self.profiles) + self.groups.index(mine)
+
+    def parts(self) -> list[list[int]]:
+        """Places of what each group is summed from: profiles, and smaller groups, the largest that fit in."""
+        parts = []
+        for u, group in enumerate(self.groups):
+            left, mine = set(group), []
+            for v in reversed(range(u)):
+                if left.issuperset(self.groups[v]):
+                    left.difference_update(self.groups[v])
+                    mine.append(len(self.profiles) + v)
+            parts.append(sorted(left) + mine)
+        return parts
+
+    def places(self) -> list[int]:
+        """Place of each stream: its profile's, unless others share it."""
+        shared = itertools.count(len(self.profiles) + len(self.groups))
+        return [g if self.profile_of.count(g) == 1 else next(shared) for g in self.profile_of]
+
+
+def _streams(build: Builder, lift_group: list[int], classes: _Classes) -> layout.StreamAt:
     scenario = build.scenario
     items = list(scenario.streams.items())
     months = scenario.plan.months
@@ -74,7 +140,8 @@ def _streams(build: Builder, lift_group: list[int], profile: list[int]) -> layou
         margin=build.number(build.table("streams", [(n, s.margin) for n, s in items], "margin")),
         noise_driver=build.integer(driver_numbers(f"streams.{n}.noise" for n in names)),
         lift_group=build.integer(lift_group),
-        profile=build.integer(profile),
+        profile=build.integer(classes.profile_of),
+        place=build.integer(classes.places()),
         launch=build.integer(_positions(names, [n for n, _ in launches])),
         launch_start=build.number(build.table("streams", [(n, v.start) for n, v in launches], "launch.start")),
         launch_ramp=build.number(build.table("streams", [(n, v.ramp) for n, v in launches], "launch.ramp")),
@@ -121,46 +188,6 @@ def _window(build: Builder, name: str) -> np.ndarray:
     return build.elements(f"risks.{name}.window", risk.window)
 
 
-@dataclass(frozen=True)
-class _Classes:
-    """Exposure classes: the streams of each exposure entry. Profiles: streams that share all classes."""
-
-    risk: list[int]
-    entry: list[str]
-    members: list[list[int]]
-    profiles: list[tuple[int, ...]]
-    profile_of: list[int]
-
-    @classmethod
-    def of(cls, scenario: Scenario) -> "_Classes":
-        ids = list(scenario.streams)
-        risk_of: list[int] = []
-        entry: list[str] = []
-        members: list[list[int]] = []
-        held: list[list[int]] = [[] for _ in ids]
-        for r, risk in enumerate(scenario.risks.values()):
-            chosen = selectors.resolve(risk.exposure, scenario.streams)
-            for text in risk.exposure:
-                inside = [i for i, stream in enumerate(ids) if chosen[stream] == text]
-                for i in inside:
-                    held[i].append(len(risk_of))
-                if inside:
-                    risk_of.append(r)
-                    entry.append(text)
-                    members.append(inside)
-        keys = [tuple(h) for h in held]
-        profiles = list(dict.fromkeys(keys))
-        return cls(risk_of, entry, members, profiles, [profiles.index(key) for key in keys])
-
-    def streams_of(self, profile: int) -> list[int]:
-        """Streams of one profile."""
-        return [i for i, g in enumerate(self.profile_of) if g == profile]
-
-    def profiles_of(self, entry: int) -> tuple[int, ...]:
-        """Profiles of one class."""
-        return tuple(g for g, key in enumerate(self.profiles) if entry in key)
-
-
 def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
     scenario = build.scenario
     items = list(scenario.risks.items())
@@ -189,8 +216,8 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
     erodes = (margin_loss != 0).any(axis=0)
     erosion_ptr, erosion_class = flat([[c for c in key if erodes[classes.risk[c]]] for key in classes.profiles])
     profile_ptr, profile_class = flat(classes.profiles)
-    groups = list(dict.fromkeys(map(classes.profiles_of, range(len(classes.risk)))))
-    group_ptr, group_profile = flat(groups)
+    group_ptr, group_profile = flat(classes.groups)
+    part_ptr, part = flat(classes.parts())
     stream_ptr, profile_stream = flat([classes.streams_of(g) for g in range(len(classes.profiles))])
     occurrences = [blocks.events(scenario, n) for n, _ in items]
     windows = [_window(build, n) for n, _ in items]
@@ -233,10 +260,13 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         class_ptr=build.integer(np.cumsum([0, *(classes.risk.count(r) for r in range(len(items)))])),
         class_risk=build.integer(classes.risk),
         signed=build.integer([_signed(classes, exposure, r) for r in range(len(items))]),
-        groups=len(groups),
-        class_group=build.integer([groups.index(classes.profiles_of(c)) for c in range(len(classes.risk))]),
+        groups=len(classes.groups),
+        sharing=sum(classes.profile_of.count(g) > 1 for g in classes.profile_of),
+        class_place=build.integer([classes.place_of(c) for c in range(len(classes.risk))]),
         group_ptr=build.integer(group_ptr),
         group_profile=build.integer(group_profile),
+        part_ptr=build.integer(part_ptr),
+        part=build.integer(part),
         profile_ptr=build.integer(profile_ptr),
         profile_class=build.integer(profile_class),
         profile_stream_ptr=build.integer(stream_ptr),
@@ -442,7 +472,7 @@ def build(worlds: Worlds, detail: Collection[str] = ()) -> layout.PlanArrays:
     lifts, classes = Lifts.of(builder), _Classes.of(scenario)
     at: dict[str, Any] = {
         "demand": _demand(builder),
-        "stream": _streams(builder, lifts.group_of, classes.profile_of),
+        "stream": _streams(builder, lifts.group_of, classes),
         "line": _lines(builder, lifts),
         "risk": _risks(builder, classes),
         "copula": _copula(builder),
