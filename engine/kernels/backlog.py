@@ -1,87 +1,110 @@
-"""Sales that a risk only defers: into a backlog, and out of it again (model 3.5)."""
+"""Sales that a risk only defers: into the backlogs of streams, and out of them again (model 3.5)."""
 
 from engine.kernels.jit import step
+from engine.kernels.layout import ABSENT
 from engine.kernels.needs import cover_risk
 from engine.kernels.rows import fill
 
 
 @step
-def give_back(block, release, active, backlog, returned, loss, n):
-    """Release part of a backlog in the free part of the month; `returned` is revenue, `loss` falls by it."""
+def _free_row(block, release, free, n):
+    """Share of a backlog that comes back, from the part of the month that the risk covers."""
     for p in range(n):
-        back = release * (1.0 - block[active, p]) * block[backlog, p]
-        block[returned, p] += back
+        block[free, p] = release * (1.0 - block[free, p])
+
+
+@step
+def repay(block, free, owed, loss, n):
+    """What comes back of all that a risk has deferred makes its loss smaller."""
+    for p in range(n):
+        back = block[free, p] * block[owed, p]
         block[loss, p] -= back
-        block[backlog, p] -= back
+        block[owed, p] -= back
 
 
 @step
-def give_back_two(block, release, active, backlog, returned, more, also, loss, n):
-    """As `give_back`, for two backlogs of one risk."""
+def owe(block, deferred, lost, owed, loss, n):
+    """This month's loss by a risk, and the part of it that is deferred."""
     for p in range(n):
-        share = release * (1.0 - block[active, p])
-        back, rest = share * block[backlog, p], share * block[more, p]
-        block[returned, p] += back
-        block[also, p] += rest
-        block[loss, p] = (block[loss, p] - back) - rest
-        block[backlog, p] -= back
-        block[more, p] -= rest
+        block[loss, p] += block[lost, p]
+        block[owed, p] += deferred * block[lost, p]
 
 
 @step
-def _give_back(number, whole, at, row, value, block, active, j, other, n):
-    """Give back from one backlog, or from two of the same risk."""
-    r = whole[at.backlog_risk + j]
-    release, loss = number[at.release + r], value.loss + r if value.losses_kept else row.work + 8
-    stream, last = row.y + whole[at.backlog_stream + j], row.y + whole[at.backlog_stream + other]
-    if j == other:
-        give_back(block, release, active, row.backlog + j, stream, loss, n)
-    else:
-        give_back_two(block, release, active, row.backlog + j, stream, row.backlog + other, last, loss, n)
-
-
-@step
-def return_deferred(number, whole, at, row, value, streams, block, mark, marks, span, month, n):
-    """Give back what was deferred in earlier months; the rows of revenue start with it."""
-    for i in range(streams):
-        fill(block, row.y + i, 0.0, n)
-    active, known, waiting = row.work, -1, -1
+def _begin(whole, at, row, block, mark, live, r, n):
+    """Empty the backlogs of a risk that defers for the first time."""
+    fill(block, row.owed + r, 0.0, n)
     for j in range(at.backlogs):
-        if mark[marks.backlog_live + j] == 0:
-            continue
-        r = whole[at.backlog_risk + j]
-        if r != known:
-            if waiting >= 0:
-                _give_back(number, whole, at, row, value, block, active, waiting, waiting, n)
-            cover_risk(whole, at, row, block, span, r, row.start, active, month, n)
-            known, waiting = r, -1
-        if waiting < 0:
-            waiting = j
-        else:
-            _give_back(number, whole, at, row, value, block, active, waiting, j, n)
-            waiting = -1
-    if waiting >= 0:
-        _give_back(number, whole, at, row, value, block, active, waiting, waiting, n)
-
-
-@step
-def defer(block, deferred, hit, base, per_hit, backlog, n):
-    """backlog += deferred * max(loss, 0)"""
-    for p in range(n):
-        h = block[hit, p] if block[hit, p] > 0.0 else 0.0
-        block[backlog, p] += deferred * block[base, p] * h * block[per_hit, p]
-
-
-@step
-def defer_losses(number, whole, at, places, row, block, mark, marks, n):
-    """Part of this month's losses joins the backlogs."""
-    for j in range(at.backlogs):
-        r, c = whole[at.backlog_risk + j], whole[at.backlog_class + j]
-        deferred = number[at.deferred + r]
-        if mark[marks.risk_live + r] == 0 or deferred == 0.0:
-            continue
-        if mark[marks.backlog_live + j] == 0:
+        if whole[at.backlog_risk + j] == r:
             fill(block, row.backlog + j, 0.0, n)
-            mark[marks.backlog_live + j] = 1
-        base, share = row.base + whole[places + whole[at.backlog_stream + j]], row.share + whole[at.backlog_profile + j]
-        defer(block, deferred, row.hit + c, base, share, row.backlog + j, n)
+    mark[live + r] = 1
+
+
+@step
+def open_backlogs(number, whole, at, row, value, block, mark, marks, span, month, n):
+    """Share that each risk gives back of its backlogs this month, and its loss without that."""
+    for r in range(at.risks):
+        if mark[marks.backlog_live + r] == 0:
+            if mark[marks.risk_live + r] == 0 or number[at.deferred + r] == 0.0:
+                continue
+            _begin(whole, at, row, block, mark, marks.backlog_live, r, n)
+        free = row.free + r
+        cover_risk(whole, at, row, block, span, r, row.start, free, month, n)
+        _free_row(block, number[at.release + r], free, n)
+        if value.losses_kept:
+            repay(block, free, row.owed + r, value.loss + r, n)
+
+
+@step
+def carry(block, deferred, free, hit, backlog, base, share, before, returned, n):
+    """What comes back joins what does already, and the deferred part of the loss joins the backlog."""
+    for p in range(n):
+        back = block[free, p] * block[backlog, p]
+        block[returned, p] = block[before, p] + back
+        block[backlog, p] = (block[backlog, p] - back) + deferred * block[base, p] * block[hit, p] * block[share, p]
+
+
+@step
+def carry_two(
+    block, deferred, free, hit, backlog, also_deferred, also_free, also_hit, other, base, share, before, returned, n
+):  # fmt: skip
+    """As `carry`, for two backlogs of a stream."""
+    for p in range(n):
+        per_hit = block[base, p] * block[share, p]
+        back, rest = block[free, p] * block[backlog, p], block[also_free, p] * block[other, p]
+        block[returned, p] = (block[before, p] + back) + rest
+        block[backlog, p] = (block[backlog, p] - back) + deferred * block[hit, p] * per_hit
+        block[other, p] = (block[other, p] - rest) + also_deferred * block[also_hit, p] * per_hit
+
+
+@step
+def _backlog(number, whole, at, row, mark, marks, j):
+    """Deferred share of a backlog, and its rows: share that comes back, hit of this month, backlog."""
+    r = whole[at.backlog_risk + j]
+    hit = row.hit + whole[at.backlog_class + j] if mark[marks.risk_live + r] else row.zero
+    return number[at.deferred + r], row.free + r, hit, row.backlog + j
+
+
+@step
+def carry_stream(number, whole, at, row, block, mark, marks, i, base, share, n):
+    """Move the backlogs of a stream, two at a time, on by a month; returns the row of what comes back of them."""
+    returned, waiting = row.zero, ABSENT
+    for j in range(whole[at.backlog_ptr + i], whole[at.backlog_ptr + i + 1]):
+        if mark[marks.backlog_live + whole[at.backlog_risk + j]] == 0:
+            continue
+        if waiting == ABSENT:
+            waiting = j
+            continue
+        deferred, free, hit, backlog = _backlog(number, whole, at, row, mark, marks, waiting)
+        also_deferred, also_free, also_hit, other = _backlog(number, whole, at, row, mark, marks, j)
+        before, returned = returned, row.work + 3 if returned == row.work + 2 else row.work + 2
+        carry_two(
+            block, deferred, free, hit, backlog, also_deferred, also_free, also_hit, other, base, share, before,
+            returned, n,
+        )  # fmt: skip
+        waiting = ABSENT
+    if waiting != ABSENT:
+        deferred, free, hit, backlog = _backlog(number, whole, at, row, mark, marks, waiting)
+        before, returned = returned, row.work + 3 if returned == row.work + 2 else row.work + 2
+        carry(block, deferred, free, hit, backlog, base, share, before, returned, n)
+    return returned

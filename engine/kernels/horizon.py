@@ -7,7 +7,7 @@ paths come later in fixed order, so threads and chunks cannot change a digit.
 
 import numpy as np
 
-from engine.kernels import backlog, customers, demand, hits, losses, review, risks, spend, targets
+from engine.kernels import customers, demand, hits, losses, review, risks, spend, targets
 from engine.kernels.jit import aligned, compiled, kept_by_thread, packed, share_out, step
 from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
@@ -80,9 +80,8 @@ def _account(number, whole, at, block, month, n):
     targets.sum_sets(whole, target, LOOK_REVENUE, row.zero, block, row.y, row.set_revenue, n)
     targets.sum_sets(whole, target, LOOK_MARGIN, row.zero, block, row.margin, row.set_margin, n)
     month_revenue = row.set_revenue  # the first set holds all streams
-    for i in range(at.stream.streams):
-        add(block, value.stream_revenue + i, row.y + i, n)
-        if value.streams_kept:
+    if value.streams_kept:
+        for i in range(at.stream.streams):
             copy(block, value.stream_months + month * at.stream.streams + i, row.y + i, n)
     add(block, value.gross_margin, row.set_margin, n)
     copy(block, value.monthly_revenue + month, month_revenue, n)
@@ -142,7 +141,7 @@ def _close(number, whole, at, block, mark, n):
     value, row = at.value, at.row
     copy(block, value.revenue, row.cumulative, n)
     for j in range(at.risk.backlogs):
-        if mark[at.mark.backlog_live + j]:
+        if mark[at.mark.backlog_live + whole[at.risk.backlog_risk + j]]:
             add(block, value.deferred_out, row.backlog + j, n)
     fixed, budget = number[at.control.line_cost], number[at.control.incentive_budget]
     overrun = row.work
@@ -177,8 +176,9 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
         number, whole, at.risk, at.stream.place, row, at.control.funds, value, exhausted, struck, block, mark, marks,
         span, month, n,
     )  # fmt: skip
-    backlog.return_deferred(number, whole, at.risk, row, value, at.stream.streams, block, mark, marks, span, month, n)
-    losses.sell(number, whole, at.risk, at.stream.margin, at.stream.place, row, value, block, mark, marks, n)
+    losses.sell(
+        number, whole, at.risk, at.stream.margin, at.stream.place, row, value, block, mark, marks, span, month, n
+    )  # fmt: skip
     customers.turn_over(
         number, whole, at.stream, at.risk, row, value.customers, block, mark, marks.risk_live, months,
         at.control.fours, month, n,

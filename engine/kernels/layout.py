@@ -142,10 +142,9 @@ class RiskAt(NamedTuple):
     profile_stream: int  # (i)
     erosion_ptr: int  # (i) g + 1: classes of a profile whose risk takes margin
     erosion_class: int  # (i)
-    backlog_risk: int  # (i) a backlog for each stream that defers; those of a risk stand side by side
+    backlog_ptr: int  # (i) i + 1: backlogs of a stream, one for each risk that may defer its sales
+    backlog_risk: int  # (i)
     backlog_class: int  # (i)
-    backlog_profile: int  # (i)
-    backlog_stream: int  # (i)
 
 
 class CopulaAt(NamedTuple):
@@ -278,11 +277,13 @@ class RowAt(NamedTuple):
     fund_need: int  # f
     cover: int  # f + 1, the first all ones: money from outside
     backlog: int
+    free: int  # r: share of its backlogs that comes back this month
+    owed: int  # r: sum of its backlogs
     zero: int
     one: int
     base: int  # Y0: g, u, and of the streams that share their profile
-    kept: int  # g: factor of Y0
-    share: int  # g: share of Y0 lost per unit of hit
+    kept: int  # factor of the Y0 of the profile at hand
+    share: int  # share of it that is lost per unit of hit
     lost_base: int  # g, u: Y0 lost per unit of hit
     gain_base: int  # g, u: Y0 gained per unit of hit
     linked: int  # members
@@ -320,7 +321,7 @@ class MarkAt(NamedTuple):
     signed: int  # r: a hit may be a gain
     open: int  # k
     combined: int  # c: rows of the hits of a profile
-    backlog_live: int
+    backlog_live: int  # r
     line_live: int  # b + 1
     chosen: int  # 1 where the row `acting` counts
     shared: int  # 1 where blocks one after the other may be of the same paths, whose draws are then made once

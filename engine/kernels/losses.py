@@ -1,10 +1,10 @@
 """What hits do to revenue and margin, and which risk took it (model 3.5, 3.8)."""
 
-from engine.kernels.backlog import defer_losses
+from engine.kernels.backlog import carry_stream, open_backlogs, owe
 from engine.kernels.hits import add_class_hit
 from engine.kernels.jit import step
 from engine.kernels.profiles import sum_class, sum_groups
-from engine.kernels.rows import add_scaled, fill, listed, scaled
+from engine.kernels.rows import add_product, add_scaled, fill, listed, scaled
 
 
 @step
@@ -75,7 +75,7 @@ def add_gain(block, gain, gained, total, n):
 @step
 def combine_losses(row, block, mark, hits, last, g, n):
     """Combine the hits of the list hits..last-1 of `mark` on one profile, many in a loop."""
-    kept, zero, so_far, before = row.kept + g, row.zero, row.one, row.zero
+    zero, so_far, before = row.zero, row.one, row.zero
     final = hits + (last - hits - 1) // 4 * 4
     if final > hits:
         so_far, before = row.work, row.work + 1
@@ -90,8 +90,8 @@ def combine_losses(row, block, mark, hits, last, g, n):
             )  # fmt: skip
     share_four(
         block, so_far, before, mark[final], listed(mark, final + 1, last, 0, zero),
-        listed(mark, final + 2, last, 0, zero), listed(mark, final + 3, last, 0, zero), row.base + g, kept,
-        row.share + g, row.lost_base + g, n,
+        listed(mark, final + 2, last, 0, zero), listed(mark, final + 3, last, 0, zero), row.base + g, row.kept,
+        row.share, row.lost_base + g, n,
     )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def combine_losses(row, block, mark, hits, last, g, n):
 def combine_gains(whole, at, row, block, mark, marks, g, gains, only, n):
     """Let the gains of all signed risks act on one profile; `only` is the row of the gain where there is one alone."""
     if gains == 1:
-        gain_one(block, only, row.base + g, row.kept + g, row.gain_base + g, n)
+        gain_one(block, only, row.base + g, row.kept, row.gain_base + g, n)
         return
     gained, total = row.work, row.work + 1
     fill(block, gained, 1.0, n)
@@ -109,7 +109,7 @@ def combine_gains(whole, at, row, block, mark, marks, g, gains, only, n):
         r = whole[at.class_risk + c]
         if mark[marks.risk_live + r] and mark[marks.signed + r]:
             add_gain(block, row.gain + c, gained, total, n)
-    gain_row(block, gained, total, row.base + g, row.kept + g, row.gain_base + g, n)
+    gain_row(block, gained, total, row.base + g, row.kept, row.gain_base + g, n)
 
 
 @step
@@ -215,63 +215,65 @@ def attribute_risks(number, whole, at, row, value, block, mark, marks, n):
                 sum_class(whole, at, row.zero, block, row.gain_base, c, n)
         if value.occurrences_kept and whole[at.first + r + 1] - whole[at.first + r] > 1:
             attribute_occurrences(number, whole, at, row, block, mark, marks, r, value.occurrence_loss, n)
-        if mark[marks.signed + r] == 0:
+        if mark[marks.backlog_live + r]:
+            lost = row.work
+            fill(block, lost, 0.0, n)
+            attribute_risk(whole, at, row, block, r, lost, n)
+            owe(block, number[at.deferred + r], lost, row.owed + r, value.loss + r, n)
+        else:
             attribute_risk(whole, at, row, block, r, value.loss + r, n)
-            continue
-        for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
-            place = whole[at.class_place + c]
-            per_hit, per_gain = row.lost_base + place, row.gain_base + place
-            attribute_two(block, row.hit + c, row.gain + c, per_hit, per_gain, value.loss + r, n)
+        if mark[marks.signed + r]:
+            for c in range(whole[at.class_ptr + r], whole[at.class_ptr + r + 1]):
+                add_product(block, value.loss + r, row.gain + c, row.gain_base + whole[at.class_place + c], n)
 
 
 @step
 def erode(number, whole, at, row, block, mark, marks, g, n):
-    """Fall of the gross margin of a profile's streams; returns whether there is any."""
-    erosion = row.work
-    found = False
+    """Fall of the gross margin of a profile's streams: a factor, and the row that it multiplies."""
+    found, only, row_of_only = 0, 0.0, row.zero
     for entry in range(whole[at.erosion_ptr + g], whole[at.erosion_ptr + g + 1]):
         c = whole[at.erosion_class + entry]
         r = whole[at.class_risk + c]
         factor = number[at.margin_loss + r] * min(max(number[at.exposure + c], 0.0), 1.0)
-        if mark[marks.risk_live + r] and factor != 0.0:
-            if found:
-                add_scaled(block, erosion, factor, row.open_severity + r, n)
-            else:
-                scaled(block, erosion, factor, row.open_severity + r, n)
-                found = True
-    return found
+        if mark[marks.risk_live + r] == 0 or factor == 0.0:
+            continue
+        found += 1
+        if found == 1:
+            only, row_of_only = factor, row.open_severity + r
+            continue
+        if found == 2:
+            scaled(block, row.work, only, row_of_only, n)
+        add_scaled(block, row.work, factor, row.open_severity + r, n)
+    return (1.0, row.work) if found > 1 else (only, row_of_only)
 
 
 @step
-def earn(block, base, kept, y, margin, eroded, erosion, out, n):
-    """Y += Y0 kept, and the gross margin of it"""
-    if eroded:
-        for p in range(n):
-            block[y, p] += block[base, p] * block[kept, p]
-            block[out, p] = block[y, p] * (margin - block[erosion, p])
-    else:
-        for p in range(n):
-            block[y, p] += block[base, p] * block[kept, p]
-            block[out, p] = block[y, p] * margin
+def earn(block, returned, base, kept, margin, factor, erosion, y, out, total, n):
+    """Y = what comes back + Y0 kept, the gross margin of it, and the total of the year."""
+    for p in range(n):
+        revenue = block[returned, p] + block[base, p] * block[kept, p]
+        block[y, p] = revenue
+        block[out, p] = revenue * (margin - factor * block[erosion, p])
+        block[total, p] += revenue
 
 
 @step
-def sell(number, whole, at, margins, places, row, value, block, mark, marks, n):
+def sell(number, whole, at, margins, places, row, value, block, mark, marks, span, month, n):
     """Revenue and gross margin of every stream this month, losses by risk."""
     any_hit = False
+    open_backlogs(number, whole, at, row, value, block, mark, marks, span, month, n)
     for g in range(at.profiles):
         hit = combine_profile(whole, at, row, block, mark, marks, g, n)
         if not hit:
-            fill(block, row.share + g, 0.0, n)
             fill(block, row.lost_base + g, 0.0, n)
         any_hit = any_hit or hit
-        eroded = erode(number, whole, at, row, block, mark, marks, g, n)
+        kept, share = (row.kept, row.share) if hit else (row.one, row.zero)
+        factor, erosion = erode(number, whole, at, row, block, mark, marks, g, n)
         for entry in range(whole[at.profile_stream_ptr + g], whole[at.profile_stream_ptr + g + 1]):
             i = whole[at.profile_stream + entry]
-            kept = row.kept + g if hit else row.one
-            base = row.base + whole[places + i]
-            earn(block, base, kept, row.y + i, number[margins + i], eroded, row.work, row.margin + i, n)
-    if any_hit:
-        if value.losses_kept:
-            attribute_risks(number, whole, at, row, value, block, mark, marks, n)
-        defer_losses(number, whole, at, places, row, block, mark, marks, n)
+            base, margin = row.base + whole[places + i], number[margins + i]
+            returned = carry_stream(number, whole, at, row, block, mark, marks, i, base, share, n)
+            y, out, total = row.y + i, row.margin + i, value.stream_revenue + i
+            earn(block, returned, base, kept, margin, factor, erosion, y, out, total, n)
+    if any_hit and value.losses_kept:
+        attribute_risks(number, whole, at, row, value, block, mark, marks, n)

@@ -207,11 +207,9 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
     ])  # fmt: skip
     deferred = of("deferred")
     defers = deferred.max(axis=0) > 0
-    backlogs = sorted(
-        (classes.risk[c], c, g, i)
-        for g, key in enumerate(classes.profiles) for c in key if defers[classes.risk[c]]
-        for i in classes.streams_of(g)
-    )  # fmt: skip
+    backlog_ptr, backlog_class = flat([
+        [c for c in classes.profiles[g] if defers[classes.risk[c]]] for g in classes.profile_of
+    ])  # fmt: skip
     margin_loss = of("margin_loss")
     erodes = (margin_loss != 0).any(axis=0)
     erosion_ptr, erosion_class = flat([[c for c in key if erodes[classes.risk[c]]] for key in classes.profiles])
@@ -229,7 +227,7 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         most=max(occurrences, default=0),
         classes=len(classes.risk),
         profiles=len(classes.profiles),
-        backlogs=len(backlogs),
+        backlogs=len(backlog_class),
         probability=build.number(of("probability")),
         rate=build.number(of("rate") / 12.0),
         begin=build.number(columns([w[:, 0] for w in windows])),
@@ -273,10 +271,9 @@ def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
         profile_stream=build.integer(profile_stream),
         erosion_ptr=build.integer(erosion_ptr),
         erosion_class=build.integer(erosion_class),
-        backlog_risk=build.integer([r for r, _, _, _ in backlogs]),
-        backlog_class=build.integer([c for _, c, _, _ in backlogs]),
-        backlog_profile=build.integer([g for _, _, g, _ in backlogs]),
-        backlog_stream=build.integer([i for _, _, _, i in backlogs]),
+        backlog_ptr=build.integer(backlog_ptr),
+        backlog_risk=build.integer([classes.risk[c] for c in backlog_class]),
+        backlog_class=build.integer(backlog_class),
     )
 
 

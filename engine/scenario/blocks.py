@@ -65,7 +65,8 @@ def scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkAt
         "effectiveness": k, "respond": k, "previous": r, "open": k, "answered": k, "height": k, "height_answered": k,
         "inverse": k, "hit": c, "gain": c,
         "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
-        "zero": 1, "one": 1, "base": g + risk.groups + risk.sharing, "kept": g, "share": g,
+        "free": r, "owed": r,
+        "zero": 1, "one": 1, "base": g + risk.groups + risk.sharing, "kept": 1, "share": 1,
         "lost_base": g + risk.groups, "gain_base": g + risk.groups, "linked": members,
         "linked_normal": members, "shock": 4 * fours, "state": 1, "line_effect": b, "slip": stream.launches,
         "missing": stream.launches, "missing_first": stream.launches,
@@ -75,7 +76,7 @@ def scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkAt
         "set_lost": sets, "set_after": sets, "tally": 4 * target.targets,
     }  # fmt: skip
     marks = {
-        "risk_live": r, "signed": r, "open": k, "combined": c, "backlog_live": risk.backlogs, "line_live": b + 1,
+        "risk_live": r, "signed": r, "open": k, "combined": c, "backlog_live": r, "line_live": b + 1,
         "chosen": 1, "shared": 1,
         "drawn": 2 * k + b + stream.launches + members + fours * (2 + i + 2 * stream.clients),
     }  # fmt: skip
