@@ -11,7 +11,7 @@ from engine.kernels import customers, demand, hits, losses, review, risks, spend
 from engine.kernels.jit import aligned, compiled, kept_by_thread, packed, share_out, step
 from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
-from engine.kernels.rows import add, add_product, add_scaled, copy, fill, sum_listed
+from engine.kernels.rows import add, add_product, add_scaled, copy, fill
 
 LANES = 256
 
@@ -58,13 +58,11 @@ def _raise_rate(block, rate, revenue, reach, paid, farther, higher, n):
 
 
 @step
-def _pay_incentives(number, whole, at, row, value, block, month, n):
-    """Revenue of the named streams times the rate of the highest tier that the company's month reaches."""
+def _pay_incentives(number, at, row, value, base, block, month, n):
+    """Revenue in the row `base` times the rate of the highest tier that the company's month reaches."""
     if at.tiers == 0:
         return
-    base, rate = row.work, row.work + 1
-    sum_listed(whole, at.tier_stream, at.tier_stream + at.tier_stream_count, row.y, row.zero, block, base, n)
-    plan = number[at.plan + month]
+    rate, plan = row.work, number[at.plan + month]
     fill(block, rate, 0.0, n)
     for j in range(0, at.tiers, 2):
         paid, reach = _tier(number, at, j, plan)
@@ -86,7 +84,7 @@ def _account(number, whole, at, block, month, n):
     add(block, value.gross_margin, row.set_margin, n)
     copy(block, value.monthly_revenue + month, month_revenue, n)
     add(block, row.cumulative, month_revenue, n)
-    _pay_incentives(number, whole, at.control, row, value, block, month, n)
+    _pay_incentives(number, at.control, row, value, row.set_revenue + target.paid, block, month, n)
     if at.stream.clients > 0:
         targets.sum_clients(whole, target, at.stream.client, block, row.before, row.set_before, n)
         targets.sum_clients(whole, target, at.stream.client, block, row.lost, row.set_lost, n)

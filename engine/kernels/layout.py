@@ -169,7 +169,6 @@ class ControlAt(NamedTuple):
     funds: int
     levels: int
     tiers: int
-    tier_stream_count: int
     plan: int  # (n) t: revenue a month
     fund_amount: int  # (n) f
     level_lag: int  # (n) v
@@ -181,7 +180,6 @@ class ControlAt(NamedTuple):
     level_line: int  # (i) v: or the number of lines: money without a line
     level_fund: int  # (i) v: or OUTSIDE
     quarter: int  # (i) t: number of the calendar quarter
-    tier_stream: int  # (i)
 
 
 class TargetAt(NamedTuple):
@@ -189,6 +187,7 @@ class TargetAt(NamedTuple):
 
     targets: int
     sets: int
+    paid: int  # the set whose revenue earns incentives
     bound: int  # (n) q
     measure: int  # (i) q
     where: int  # (i) q: set, or fund (ABSENT: all funds) for FUND_LEFT

@@ -52,38 +52,65 @@ def add_protected(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, eff
 
 
 @step
+def protect(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, effectiveness, ratio, out, n):
+    """out = `ratio` of what `add_protected` adds, of the only occurrence of a risk of at most four classes."""
+    for p in range(n):
+        s = block[severity, p]
+        d1, d2, d3, d4 = x1 * s, x2 * s, x3 * s, x4 * s
+        stake = block[b1, p] * (d1 if d1 < 1.0 else 1.0) + block[b2, p] * (d2 if d2 < 1.0 else 1.0)
+        stake = stake + block[b3, p] * (d3 if d3 < 1.0 else 1.0) + block[b4, p] * (d4 if d4 < 1.0 else 1.0)
+        m = block[effectiveness, p] if block[effectiveness, p] < 1.0 else 1.0
+        value = ratio * (stake * (block[answered, p] * m))
+        block[out, p] = value if value > 0.0 else 0.0
+
+
+@step
 def _stake(number, whole, at, row, c, last):
     """Exposure of a class and the row of its Y0; nothing is at stake beyond the last class."""
     return (number[at.exposure + c], row.base + whole[at.class_place + c]) if c < last else (0.0, row.zero)
 
 
 @step
-def protect_classes(number, whole, at, row, block, r, o, out, n):
-    """Add what the response to one occurrence protects, four classes at a time."""
+def protect_classes(number, whole, at, row, block, r, o, ratio, only, out, n):
+    """Money for the response to one occurrence, four classes at a time; without `only` yet to be multiplied."""
     first, last = whole[at.class_ptr + r], whole[at.class_ptr + r + 1]
+    severity, answered, effectiveness = row.severity + o, row.answered + o, row.effectiveness + o
     for c in range(first, last, 4):
         x1, b1 = _stake(number, whole, at, row, c, last)
         x2, b2 = _stake(number, whole, at, row, c + 1, last)
         x3, b3 = _stake(number, whole, at, row, c + 2, last)
         x4, b4 = _stake(number, whole, at, row, c + 3, last)
-        add_protected(
-            block, x1, x2, x3, x4, b1, b2, b3, b4, row.severity + o, row.answered + o, row.effectiveness + o, out, n
-        )  # fmt: skip
+        if only:
+            protect(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, effectiveness, ratio, out, n)
+        else:
+            add_protected(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, effectiveness, out, n)
+
+
+@step
+def protected_row(number, whole, at, row, block, mark, marks, r, ratio, out, n):
+    """out = `ratio` of the revenue that the responses to the occurrences of a risk protect."""
+    first, last = whole[at.first + r], whole[at.first + r + 1]
+    if last - first == 1 and whole[at.class_ptr + r + 1] - whole[at.class_ptr + r] <= 4:
+        protect_classes(number, whole, at, row, block, r, first, ratio, True, out, n)
+        return
+    fill(block, out, 0.0, n)
+    for o in range(first, last):
+        if mark[marks.open + o]:
+            protect_classes(number, whole, at, row, block, r, o, ratio, False, out, n)
+    for p in range(n):
+        value = ratio * block[out, p]
+        block[out, p] = value if value > 0.0 else 0.0
 
 
 @step
 def need_row(number, whole, at, row, block, mark, marks, span, r, month, n):
     """Money that the response of risk r asks for this month."""
     out = row.need + r
-    fill(block, out, 0.0, n)
     ratio, monthly = number[at.cost_ratio + r], number[at.cost_month + r]
     if ratio > 0.0:
-        for o in range(whole[at.first + r], whole[at.first + r + 1]):
-            if mark[marks.open + o]:
-                protect_classes(number, whole, at, row, block, r, o, out, n)
-        for p in range(n):
-            value = ratio * block[out, p]
-            block[out, p] = value if value > 0.0 else 0.0
+        protected_row(number, whole, at, row, block, mark, marks, r, ratio, out, n)
+    else:
+        fill(block, out, 0.0, n)
     if monthly > 0.0:
         share = row.work
         cover_risk(whole, at, row, block, span, r, row.respond, share, month, n)

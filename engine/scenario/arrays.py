@@ -348,14 +348,12 @@ def _control(build: Builder, shares: np.ndarray) -> layout.ControlAt:
     money = _money(build)
     first = int(scenario.plan.start[5:7]) - 1
     tiers = list(enumerate(incentives.tiers if incentives is not None else (), 1))
-    chosen = selectors.select(incentives.streams, scenario.streams) if incentives is not None else []
     return layout.ControlAt(
         months=scenario.plan.months,
         fours=-(-scenario.plan.months // 4),
         funds=len(funds),
         levels=len(levels),
         tiers=len(tiers),
-        tier_stream_count=len(chosen),
         plan=build.number(target[:, None] * shares),
         fund_amount=build.number(money["fund_amount"]),
         level_lag=build.number(columns([build.read(f"review.levels.{j}.lag", v.lag) for j, v in levels])),
@@ -367,7 +365,6 @@ def _control(build: Builder, shares: np.ndarray) -> layout.ControlAt:
         level_line=build.integer([len(lines) if v.line is None else lines.index(v.line) for _, v in levels]),
         level_fund=build.integer([layout.OUTSIDE if v.fund is None else funds.index(v.fund) for _, v in levels]),
         quarter=build.integer((first + np.arange(scenario.plan.months)) // 3),
-        tier_stream=build.integer([list(scenario.streams).index(s) for s in chosen]),
     )
 
 
@@ -429,12 +426,14 @@ def _targets(build: Builder) -> layout.TargetAt:
         at_least.append(target.at_least is not None)
         side = "at_least" if target.at_least is not None else "at_most"
         bound.append(build.read(f"targets.{name}.{side}", getattr(target, side)))
+    paid = sets.position(None if scenario.incentives is None else scenario.incentives.streams, layout.REVENUE)
     looked = [[int(t + 1 in chosen) for t in range(months)] for chosen in named]
     ids = list(scenario.streams)
     pointers, entries = flat([[ids.index(s) for s in chosen] for chosen in sets.sets])
     return layout.TargetAt(
         targets=len(measure),
         sets=len(sets.sets),
+        paid=paid,
         bound=build.number(columns(bound)),
         measure=build.integer(measure),
         where=build.integer(where),
