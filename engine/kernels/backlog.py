@@ -1,19 +1,19 @@
 """Sales that a risk only defers: into the backlogs of streams, and out of them again (model 3.5)."""
 
-from engine.kernels.jit import step
+from engine.kernels.jit import part, step
 from engine.kernels.layout import ABSENT
 from engine.kernels.needs import cover_risk
 from engine.kernels.rows import fill
 
 
-@step
+@part
 def _free_row(block, release, free, n):
     """Share of a backlog that comes back, from the part of the month that the risk covers."""
     for p in range(n):
         block[free, p] = release * (1.0 - block[free, p])
 
 
-@step
+@part
 def repay(block, free, owed, loss, n):
     """What comes back of all that a risk has deferred makes its loss smaller."""
     for p in range(n):
@@ -22,7 +22,7 @@ def repay(block, free, owed, loss, n):
         block[owed, p] -= back
 
 
-@step
+@part
 def owe(block, deferred, lost, owed, loss, n):
     """This month's loss by a risk, and the part of it that is deferred."""
     for p in range(n):
@@ -55,7 +55,7 @@ def open_backlogs(number, whole, at, row, value, block, mark, marks, span, month
             repay(block, free, row.owed + r, value.loss + r, n)
 
 
-@step
+@part
 def carry(block, deferred, free, hit, backlog, base, share, before, returned, n):
     """What comes back joins what does already, and the deferred part of the loss joins the backlog."""
     for p in range(n):
@@ -64,7 +64,7 @@ def carry(block, deferred, free, hit, backlog, base, share, before, returned, n)
         block[backlog, p] = (block[backlog, p] - back) + deferred * block[base, p] * block[hit, p] * block[share, p]
 
 
-@step
+@part
 def carry_two(
     block, deferred, free, hit, backlog, also_deferred, also_free, also_hit, other, base, share, before, returned, n
 ):  # fmt: skip
@@ -77,7 +77,7 @@ def carry_two(
         block[other, p] = (block[other, p] - rest) + also_deferred * block[also_hit, p] * per_hit
 
 
-@step
+@part
 def _backlog(number, whole, at, row, mark, marks, j):
     """Deferred share of a backlog, and its rows: share that comes back, hit of this month, backlog."""
     r = whole[at.backlog_risk + j]
@@ -85,7 +85,7 @@ def _backlog(number, whole, at, row, mark, marks, j):
     return number[at.deferred + r], row.free + r, hit, row.backlog + j
 
 
-@step
+@part
 def carry_stream(number, whole, at, row, block, mark, marks, i, base, share, n):
     """Move the backlogs of a stream, two at a time, on by a month; returns the row of what comes back of them."""
     returned, waiting = row.zero, ABSENT

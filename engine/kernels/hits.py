@@ -1,19 +1,19 @@
 """Hits: the share of its sales that a risk takes from each class of streams, after the responses (model 3.4, 3.5)."""
 
-from engine.kernels.jit import step
+from engine.kernels.jit import part, step
 from engine.kernels.needs import expose, need_row, pay
 from engine.kernels.profiles import sum_bases
 from engine.kernels.rows import add, add_product, fill
 
 
-@step
+@part
 def net_open(block, open_row, cover, effectiveness, answered, n):
     """o becomes o - a m oR"""
     for p in range(n):
         block[open_row, p] -= block[cover, p] * (block[effectiveness, p] * block[answered, p])
 
 
-@step
+@part
 def class_hit(block, exposure, severity, open_row, hit, n):
     """hit = min(1, min(1, exposure S) (o - a m oR)) of the only occurrence"""
     for p in range(n):
@@ -30,14 +30,14 @@ def add_class_hit(block, exposure, severity, open_row, hit, n):
         block[hit, p] += (depth if depth < 1.0 else 1.0) * block[open_row, p]
 
 
-@step
+@part
 def cap(block, hit, n):
     """hit = min(1, hit)"""
     for p in range(n):
         block[hit, p] = block[hit, p] if block[hit, p] < 1.0 else 1.0
 
 
-@step
+@part
 def split(block, hit, gain, n):
     """A hit into its loss (> 0) and its gain (< 0)."""
     for p in range(n):
@@ -46,7 +46,7 @@ def split(block, hit, gain, n):
         block[gain, p] = h if h < 0.0 else 0.0
 
 
-@step
+@part
 def hit_classes(number, whole, at, row, block, mark, marks, r, n):
     """Hits of every class of one risk, capped at 1, and the gains among them."""
     first, last = whole[at.first + r], whole[at.first + r + 1]

@@ -13,7 +13,7 @@ from engine.kernels.layout import LOOK_MARGIN, LOOK_REVENUE
 from engine.kernels.paths import draw_months, draw_paths
 from engine.kernels.rows import add, add_product, add_scaled, copy, fill
 
-LANES = 256
+LANES = 192
 
 
 @step

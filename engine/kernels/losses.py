@@ -2,12 +2,12 @@
 
 from engine.kernels.backlog import carry_stream, open_backlogs, owe
 from engine.kernels.hits import add_class_hit
-from engine.kernels.jit import step
+from engine.kernels.jit import part, step
 from engine.kernels.profiles import sum_class, sum_groups
 from engine.kernels.rows import add_product, add_scaled, fill, listed, scaled
 
 
-@step
+@part
 def combine_eight(block, a, b, c, d, e, f, g, h, kept, total, n):
     """kept = prod (1 - hit), total = sum of hits, of eight hits; a row of zeros changes no digit."""
     for p in range(n):
@@ -27,7 +27,7 @@ def combine_four(block, a, b, c, d, kept, total, n):
         block[total, p] = (((block[total, p] + block[a, p]) + block[b, p]) + block[c, p]) + block[d, p]
 
 
-@step
+@part
 def share_four(block, so_far, before, a, b, c, d, base, kept, share, lost, n):
     """Combine the last four hits, and the share of Y0 lost per unit of hit, and Y0 times it.
 
@@ -45,7 +45,7 @@ def share_four(block, so_far, before, a, b, c, d, base, kept, share, lost, n):
         block[lost, p] = block[base, p] * share_of
 
 
-@step
+@part
 def gain_one(block, gained, base, kept, gain, n):
     """Y0 gained per unit of the only (negative) gain, which acts on what is left; `kept` becomes the factor of Y0."""
     for p in range(n):
@@ -72,7 +72,7 @@ def add_gain(block, gain, gained, total, n):
         block[total, p] += block[gain, p]
 
 
-@step
+@part
 def combine_losses(row, block, mark, hits, last, g, n):
     """Combine the hits of the list hits..last-1 of `mark` on one profile, many in a loop."""
     zero, so_far, before = row.zero, row.one, row.zero
@@ -95,7 +95,7 @@ def combine_losses(row, block, mark, hits, last, g, n):
     )  # fmt: skip
 
 
-@step
+@part
 def combine_gains(whole, at, row, block, mark, marks, g, gains, only, n):
     """Let the gains of all signed risks act on one profile; `only` is the row of the gain where there is one alone."""
     if gains == 1:
@@ -112,7 +112,7 @@ def combine_gains(whole, at, row, block, mark, marks, g, gains, only, n):
     gain_row(block, gained, total, row.base + g, row.kept, row.gain_base + g, n)
 
 
-@step
+@part
 def combine_profile(whole, at, row, block, mark, marks, g, n):
     """Combine the hits of all risks on one profile; returns whether any is open."""
     last, gains, only = marks.combined, 0, row.zero
@@ -131,7 +131,7 @@ def combine_profile(whole, at, row, block, mark, marks, g, n):
     return last > marks.combined
 
 
-@step
+@part
 def attribute_four(block, h1, h2, h3, h4, f1, f2, f3, f4, loss, n):
     """loss += hit times Y0 lost per unit of hit, for four classes"""
     for p in range(n):
@@ -146,7 +146,7 @@ def attribute_two(block, h1, h2, f1, f2, loss, n):
         block[loss, p] = (block[loss, p] + block[h1, p] * block[f1, p]) + block[h2, p] * block[f2, p]
 
 
-@step
+@part
 def _attributed(whole, at, row, c, last):
     """Rows of the hit of a class and of its Y0 lost per unit of hit; nothing beyond the last class."""
     return (row.hit + c, row.lost_base + whole[at.class_place + c]) if c < last else (row.zero, row.zero)
@@ -227,7 +227,7 @@ def attribute_risks(number, whole, at, row, value, block, mark, marks, n):
                 add_product(block, value.loss + r, row.gain + c, row.gain_base + whole[at.class_place + c], n)
 
 
-@step
+@part
 def erode(number, whole, at, row, block, mark, marks, g, n):
     """Fall of the gross margin of a profile's streams: a factor, and the row that it multiplies."""
     found, only, row_of_only = 0, 0.0, row.zero
@@ -247,7 +247,7 @@ def erode(number, whole, at, row, block, mark, marks, g, n):
     return (1.0, row.work) if found > 1 else (only, row_of_only)
 
 
-@step
+@part
 def earn(block, returned, base, kept, margin, factor, erosion, y, out, total, n):
     """Y = what comes back + Y0 kept, the gross margin of it, and the total of the year."""
     for p in range(n):

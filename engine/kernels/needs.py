@@ -1,6 +1,6 @@
 """What responses ask the funds for, and what they get (model 3.4); the time and the sales that a risk covers."""
 
-from engine.kernels.jit import step
+from engine.kernels.jit import part, step
 from engine.kernels.risks import NEVER, step_part
 from engine.kernels.rows import add_product, add_scaled, fill
 
@@ -51,7 +51,7 @@ def add_protected(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, eff
         block[out, p] += stake * (block[answered, p] * m)
 
 
-@step
+@part
 def protect(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, effectiveness, ratio, out, n):
     """out = `ratio` of what `add_protected` adds, of the only occurrence of a risk of at most four classes."""
     for p in range(n):
@@ -64,7 +64,7 @@ def protect(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, effective
         block[out, p] = value if value > 0.0 else 0.0
 
 
-@step
+@part
 def _stake(number, whole, at, row, c, last):
     """Exposure of a class and the row of its Y0; nothing is at stake beyond the last class."""
     return (number[at.exposure + c], row.base + whole[at.class_place + c]) if c < last else (0.0, row.zero)
@@ -86,7 +86,7 @@ def protect_classes(number, whole, at, row, block, r, o, ratio, only, out, n):
             add_protected(block, x1, x2, x3, x4, b1, b2, b3, b4, severity, answered, effectiveness, out, n)
 
 
-@step
+@part
 def protected_row(number, whole, at, row, block, mark, marks, r, ratio, out, n):
     """out = `ratio` of the revenue that the responses to the occurrences of a risk protect."""
     first, last = whole[at.first + r], whole[at.first + r + 1]
@@ -102,7 +102,7 @@ def protected_row(number, whole, at, row, block, mark, marks, r, ratio, out, n):
         block[out, p] = value if value > 0.0 else 0.0
 
 
-@step
+@part
 def need_row(number, whole, at, row, block, mark, marks, span, r, month, n):
     """Money that the response of risk r asks for this month."""
     out = row.need + r

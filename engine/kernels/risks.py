@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.kernels.jit import lane, step
+from engine.kernels.jit import lane, part, step
 from engine.kernels.philox import TWO_52
 from engine.kernels.rows import largest, smallest
 from engine.kernels.variates import exp, log, quantile_row
@@ -136,7 +136,7 @@ def decayed(age, inverse):
     return x if age > 0.0 else 1.0
 
 
-@step
+@part
 def open_decay(block, row, o, month, answers, out, out_answered, n):
     """Rows of o, and of the part that the response can reach, for a decay.
 
@@ -169,7 +169,7 @@ def open_buffered_decay(block, begin, duration, start, month, wait, share, out, 
         block[out, p] = (1.0 - share) * now + share * late
 
 
-@step
+@part
 def open_occurrence(block, row, o, month, decay, answers, share, wait, n):
     """o of one occurrence in one month, and the part of it that the response can reach."""
     start, respond, out, out_answered = row.start + o, row.respond + o, row.open + o, row.answered + o
