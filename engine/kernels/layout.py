@@ -267,6 +267,8 @@ class RowAt(NamedTuple):
     answered: int  # k: oR
     height: int  # k: of a decay at the start of the month
     height_answered: int  # k: of a decay when the response begins
+    height_entered: int  # k: of a decay at the end of the month in which it begins
+    fading: int  # k: factor of the height of a decay from one month to the next
     inverse: int  # k: 1 / duration
     hit: int  # c: where the risk is signed, what it takes
     gain: int  # c: what a signed risk brings, below 0

@@ -128,10 +128,18 @@ def open_step(block, begin, end, start, month, wait, share, out, n):
             block[out, p] = step_part(block[begin, p], block[end, p], month)
 
 
+@part
+def begin_decay(block, start, inverse, fading, entered, n):
+    """What a decay's height falls by from month to month, and what it is at the end of the month in which it begins."""
+    for p in range(n):
+        block[fading, p] = exp(-block[inverse, p])
+        block[entered, p] = exp((block[start, p] - (np.floor(block[start, p]) + 1.0)) * block[inverse, p])
+
+
 @lane
-def decayed(age, inverse):
+def decayed(age, entered, falling):
     """Height of a decay of some age, 1 before it begins and 0 once it counts as over."""
-    x = exp(-age * inverse)
+    x = entered if age <= 1.0 else falling
     x = x if x > _GONE else 0.0
     return x if age > 0.0 else 1.0
 
@@ -140,14 +148,16 @@ def decayed(age, inverse):
 def open_decay(block, row, o, month, answers, out, out_answered, n):
     """Rows of o, and of the part that the response can reach, for a decay.
 
-    The height at the month's start is kept from the month before, so that each month takes one exponential.
+    The height at the month's start is kept from the month before and falls by the same factor in every month but the
+    first, so that no month takes an exponential.
     """
     start, respond, duration = row.start + o, row.respond + o, row.duration + o
-    height, first, inverse = row.height + o, row.height_answered + o, row.inverse + o
+    height, first, entered, fading = row.height + o, row.height_answered + o, row.height_entered + o, row.fading + o
     end = month + 1.0
     if answers:
         for p in range(n):
-            now, after = block[height, p], decayed(end - block[start, p], block[inverse, p])
+            now = block[height, p]
+            after = decayed(end - block[start, p], block[entered, p], now * block[fading, p])
             fresh, begin, length = block[first, p], block[respond, p], block[duration, p]
             top = now if begin <= month else fresh
             block[out, p] = length * (now - after)
@@ -155,7 +165,8 @@ def open_decay(block, row, o, month, answers, out, out_answered, n):
             block[height, p] = after
     else:
         for p in range(n):
-            now, after = block[height, p], decayed(end - block[start, p], block[inverse, p])
+            now = block[height, p]
+            after = decayed(end - block[start, p], block[entered, p], now * block[fading, p])
             block[out, p] = block[duration, p] * (now - after)
             block[height, p] = after
 
@@ -170,7 +181,7 @@ def open_buffered_decay(block, begin, duration, start, month, wait, share, out, 
 
 
 @part
-def open_occurrence(block, row, o, month, decay, answers, share, wait, n):
+def open_occurrence(block, row, o, month, fresh, decay, answers, share, wait, n):
     """o of one occurrence in one month, and the part of it that the response can reach."""
     start, respond, out, out_answered = row.start + o, row.respond + o, row.open + o, row.answered + o
     if decay and share > 0.0:
@@ -178,6 +189,8 @@ def open_occurrence(block, row, o, month, decay, answers, share, wait, n):
         if answers:
             open_buffered_decay(block, respond, row.duration + o, start, month, wait, share, out_answered, n)
     elif decay:
+        if fresh:
+            begin_decay(block, start, row.inverse + o, row.fading + o, row.height_entered + o, n)
         open_decay(block, row, o, month, answers, out, out_answered, n)
     else:
         open_step(block, start, row.end + o, start, month, wait, share, out, n)
@@ -195,6 +208,7 @@ def open_month(number, whole, at, row, block, mark, marks, span, month, n):
         for o in range(whole[at.first + r], whole[at.first + r + 1]):
             mark[marks.open + o] = 0
             if span[0, o] < month + 1.0 and span[1, o] > month:
-                open_occurrence(block, row, o, float(month), decay, answers, share, wait, n)
+                fresh = month == 0 or span[0, o] >= month
+                open_occurrence(block, row, o, float(month), fresh, decay, answers, share, wait, n)
                 mark[marks.open + o] = 1
                 mark[marks.risk_live + r] = 1

@@ -63,7 +63,7 @@ def scratch(at: dict[str, Any], start: int) -> tuple[layout.RowAt, layout.MarkAt
         "path": 1, "acting": 1, "uniform": 4, "made": 5 * k + b + stream.launches, "work": 12,
         "start": k, "end": k, "severity": k, "duration": k,
         "effectiveness": k, "respond": k, "previous": r, "open": k, "answered": k, "height": k, "height_answered": k,
-        "inverse": k, "hit": c, "gain": c,
+        "height_entered": k, "fading": k, "inverse": k, "hit": c, "gain": c,
         "open_severity": r, "net_severity": r, "need": r, "fund_need": f, "cover": f + 1, "backlog": risk.backlogs,
         "free": r, "owed": r,
         "zero": 1, "one": 1, "base": g + risk.groups + risk.sharing, "kept": 1, "share": 1,
