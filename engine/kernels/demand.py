@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from engine.kernels.jit import step
+from engine.kernels.jit import part, step
 from engine.kernels.variates import exp, exp32
 
 # rows of a block's noises, in single precision: demand, a factor, the months of the common noise, those of each stream
@@ -27,7 +27,7 @@ def advance(number, at, block, state, shock, month, n):
             block[state, p] = persistence * block[state, p] + volatility * block[shock, p]
 
 
-@step
+@part
 def launch_row(block, row, slip, missing, first, start, ramp, month, n):
     """row *= G_t of a launch that slips by the row `slip`.
 
@@ -54,49 +54,52 @@ def launch_row(block, row, slip, missing, first, start, ramp, month, n):
         block[missing, p] = after
 
 
-@step
-def volumes(number, whole, at, row, customers, block, months, month, n):
-    """V of each stream: its base volume times 1 + lift, G_t or the number of customers."""
-    for i in range(at.streams):
-        out, volume = row.base + whole[at.place + i], number[at.volume + i * months + month]
-        client, launch = whole[at.client + i], whole[at.launch + i]
-        if client >= 0:
-            count = customers + client
-            for p in range(n):
-                block[out, p] = volume * block[count, p]
-        else:
-            lift = row.lift + whole[at.lift_group + i]
-            for p in range(n):
-                block[out, p] = volume * (1.0 + block[lift, p])
-        if launch >= 0:
-            start, ramp = number[at.launch_start + launch], number[at.launch_ramp + launch]
-            slip, missing, first = row.slip + launch, row.missing + launch, row.missing_first + launch
-            launch_row(block, out, slip, missing, first, start, ramp, month, n)
-
-
-@step
+@part
 def noise_factors(noise, own, common, shared, alone, beta, n):
     """Row of exp(beta d + shared n_t + alone n_{i,t}), in single precision."""
     for p in range(n):
         noise[FACTOR, p] = exp32(beta * noise[STATE, p] + shared * noise[common, p] + alone * noise[own, p])
 
 
-@step
-def apply_noise(number, whole, at, demand, row, block, noise, fours, month, n):
-    """y0 *= exp(beta d + vol z); the constants that give each factor the mean 1 are part of the base volume."""
-    moving = number[demand.volatility] > 0.0
-    share, state = number[demand.correlation], row.state
+@part
+def volume_row(block, volume, least, source, out, n):
+    """Base volume times 1 + lift, or times the number of customers where `least` is 0."""
     for p in range(n):
-        noise[STATE, p] = np.float32(block[state, p])
+        block[out, p] = volume * (least + block[source, p])
+
+
+@part
+def noisy_row(block, noise, volume, least, source, out, n):
+    """As `volume_row`, times the factor of demand and noise."""
+    for p in range(n):
+        block[out, p] = (volume * (least + block[source, p])) * np.float64(noise[FACTOR, p])
+
+
+@step
+def volumes(number, whole, at, demand, row, customers, block, noise, months, fours, month, n):
+    """Y0 of each stream: its base volume times 1 + lift or customers, G_t, and exp(beta d + vol z).
+
+    The constants that give demand and noise the mean 1 are part of the base volume.
+    """
+    moving, share = number[demand.volatility] > 0.0, number[demand.correlation]
+    for p in range(n):
+        noise[STATE, p] = np.float32(block[row.state, p])
     for i in range(at.streams):
+        out, volume = row.base + whole[at.place + i], number[at.volume + i * months + month]
+        client, launch = whole[at.client + i], whole[at.launch + i]
+        least, source = (0.0, customers + client) if client >= 0 else (1.0, row.lift + whole[at.lift_group + i])
         volatility, beta = number[at.volatility + i], number[at.beta + i]
-        out = row.base + whole[at.place + i]
         if volatility > 0.0:
             shared, alone = np.float32(volatility * np.sqrt(share)), np.float32(volatility * np.sqrt(1.0 - share))
             own = COMMON + 4 * fours * (1 + i) + month
             noise_factors(noise, own, COMMON + month, shared, alone, np.float32(beta), n)
-            for p in range(n):
-                block[out, p] *= np.float64(noise[FACTOR, p])
-        elif moving and beta != 0.0:
-            for p in range(n):
-                block[out, p] *= exp(beta * block[state, p])
+            noisy_row(block, noise, volume, least, source, out, n)
+        else:
+            volume_row(block, volume, least, source, out, n)
+            if moving and beta != 0.0:
+                for p in range(n):
+                    block[out, p] *= exp(beta * block[row.state, p])
+        if launch >= 0:
+            start, ramp = number[at.launch_start + launch], number[at.launch_ramp + launch]
+            slip, missing, first = row.slip + launch, row.missing + launch, row.missing_first + launch
+            launch_row(block, out, slip, missing, first, start, ramp, month, n)

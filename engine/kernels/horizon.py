@@ -164,10 +164,11 @@ def _simulate_month(number, whole, at, block, noise, mark, span, month, n):
     line_live, marks = at.mark.line_live, at.mark
     spend.correct(number, whole, at.line, row, block, mark, line_live, months, month, n)
     spend.lifts(number, whole, at.line, row, block, mark, line_live, months, month, n)
-    demand.volumes(number, whole, at.stream, row, value.customers, block, months, month, n)
     if number[at.demand.volatility] > 0.0:
         demand.advance(number, at.demand, block, row.state, row.shock + month, month, n)
-    demand.apply_noise(number, whole, at.stream, at.demand, row, block, noise, at.control.fours, month, n)
+    demand.volumes(
+        number, whole, at.stream, at.demand, row, value.customers, block, noise, months, at.control.fours, month, n
+    )  # fmt: skip
     risks.open_month(number, whole, at.risk, row, block, mark, marks, span, month, n)
     exhausted, struck = value.size + at.flag.fund_exhausted, value.size + at.flag.struck
     hits.respond(
