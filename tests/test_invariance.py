@@ -35,9 +35,10 @@ from tolerance import mean_of, share_se, within
 
 import engine
 from engine import dataset, simulation
+from engine.kernels import horizon, layout
 from engine.names import VARIABLES
-from engine.scenario import blocks
-from engine.scenario.worlds import central, design, draw
+from engine.scenario import arrays, blocks
+from engine.scenario.worlds import central, design, draw, key
 
 DETAIL = ("streams", "funds", "targets")
 # Severities with uncertain parameters, by how they reach the kernel: a closed form, a PERT of the family of tables, and
@@ -138,6 +139,22 @@ def test_a_world_is_the_same_alone_and_among_others(severity: str) -> None:
     for w in (0, 3, 19):
         alone = engine.simulate(worlds.part(w, w + 1), paths=500, seed=2, detail=DETAIL)
         assert_same_bits(alone, together.isel(world=[w]))
+
+
+def test_a_path_is_the_same_alone_and_among_others() -> None:
+    """Paths share loops with their neighbours, on which other risks strike, gain and defer: no digit may show it."""
+    given = engine.load(Path(__file__).parents[1] / "scenarios" / "reference.toml")
+    assert isinstance(given, engine.Scenario)
+    plan_of_one = arrays.build(simulation.plan_run(given, 1, 1, 1, "random").worlds)
+
+    def values(paths: np.ndarray) -> np.ndarray:
+        out = simulation.allocate(given, paths.size)
+        acting = np.full(paths.size, layout.ALL_RISKS)
+        horizon.simulate_chosen(plan_of_one, np.array([paths.size]), paths, acting, *key(1), out)
+        return np.concatenate([out.values, out.flags])
+
+    alone = [values(np.array([path])) for path in range(0, horizon.LANES, 3)]
+    np.testing.assert_array_equal(np.concatenate(alone, axis=1), values(np.arange(horizon.LANES))[:, ::3])
 
 
 def test_less_detail_changes_no_digit() -> None:

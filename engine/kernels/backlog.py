@@ -59,16 +59,17 @@ def open_backlogs(number, whole, at, row, value, block, mark, marks, span, month
 def carry(block, deferred, free, hit, backlog, base, share, before, returned, n):
     """What comes back joins what does already, and the deferred part of the loss joins the backlog."""
     for p in range(n):
+        per_hit = block[base, p] * block[share, p]
         back = block[free, p] * block[backlog, p]
         block[returned, p] = block[before, p] + back
-        block[backlog, p] = (block[backlog, p] - back) + deferred * block[base, p] * block[hit, p] * block[share, p]
+        block[backlog, p] = (block[backlog, p] - back) + deferred * block[hit, p] * per_hit
 
 
 @part
 def carry_two(
     block, deferred, free, hit, backlog, also_deferred, also_free, also_hit, other, base, share, before, returned, n
 ):  # fmt: skip
-    """As `carry`, for two backlogs of a stream."""
+    """As `carry`, to the last digit, for two backlogs of a stream."""
     for p in range(n):
         per_hit = block[base, p] * block[share, p]
         back, rest = block[free, p] * block[backlog, p], block[also_free, p] * block[other, p]

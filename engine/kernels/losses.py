@@ -2,7 +2,7 @@
 
 from engine.kernels.backlog import carry_stream, open_backlogs, owe
 from engine.kernels.hits import add_class_hit
-from engine.kernels.jit import part, step
+from engine.kernels.jit import lane, part, step
 from engine.kernels.profiles import sum_class, sum_groups
 from engine.kernels.rows import add_product, add_scaled, fill, listed, scaled
 
@@ -45,22 +45,28 @@ def share_four(block, so_far, before, a, b, c, d, base, kept, share, lost, n):
         block[lost, p] = block[base, p] * share_of
 
 
+@lane
+def gain_share(left, times, total):
+    """Share of Y0 gained per unit of (negative) hit: gains act on what is left and share it as losses do."""
+    share_of = left * (1.0 - times) / (total if total < 0.0 else 1.0)
+    return share_of if total < 0.0 else 0.0
+
+
 @part
-def gain_one(block, gained, base, kept, gain, n):
-    """Y0 gained per unit of the only (negative) gain, which acts on what is left; `kept` becomes the factor of Y0."""
+def gain_one(block, only, base, kept, gain, n):
+    """Y0 gained per unit of the only gain on a profile; `kept` becomes the factor of Y0."""
     for p in range(n):
-        left = block[kept, p]
-        block[gain, p] = block[base, p] * left
-        block[kept, p] = left * (1.0 - block[gained, p])
+        left, times = block[kept, p], 1.0 - block[only, p]
+        block[gain, p] = block[base, p] * gain_share(left, times, block[only, p])
+        block[kept, p] = left * times
 
 
 @step
 def gain_row(block, gained, total, base, kept, gain, n):
-    """As `gain_one` for several gains, of which the rows hold prod(1 - gain) and the sum."""
+    """As `gain_one`, to the last digit, for several gains, of which the rows hold prod (1 - gain) and the sum."""
     for p in range(n):
-        whole, left, times = block[total, p], block[kept, p], block[gained, p]
-        share_of = left * (1.0 - times) / (whole if whole < 0.0 else 1.0)
-        block[gain, p] = block[base, p] * (share_of if whole < 0.0 else 0.0)
+        left, times = block[kept, p], block[gained, p]
+        block[gain, p] = block[base, p] * gain_share(left, times, block[total, p])
         block[kept, p] = left * times
 
 
