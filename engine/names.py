@@ -1,8 +1,30 @@
-"""Every variable of a result, once: its dimensions, unit and meaning."""
+"""How results are named: every variable once, with its dimensions, unit and meaning; a run in words."""
 
 from typing import NamedTuple
 
 CURRENCY = "currency"  # stands for the plan's currency
+
+
+def run_text(paths: int, worlds: int, seed: int | str) -> str:
+    """A run in words, as titles and charts name it.
+
+    Examples
+    --------
+    >>> run_text(200_000, 256, 1), run_text(1000, 1, 7)
+    ('200,000 paths in 256 worlds, seed 1', '1,000 paths in 1 world, seed 7')
+    """
+    return f"{paths:,} paths in {worlds:,} world{'s' * (worlds != 1)}, seed {seed}"
+
+
+def worlds_text(worlds: int, paths: int, seed: int | str) -> str:
+    """As `run_text`, with the paths of each world.
+
+    Examples
+    --------
+    >>> worlds_text(61, 50_000, 1)
+    '61 worlds of 50,000 paths, seed 1'
+    """
+    return f"{worlds:,} world{'s' * (worlds != 1)} of {paths:,} paths, seed {seed}"
 
 
 class Variable(NamedTuple):

@@ -443,7 +443,7 @@ def provenance(run: Run) -> dict[str, object]:
     """Attributes that reproduce the result."""
     scenario = run.scenario
     return {
-        "scenario": scenario.plan.name or scenario.file, "scenario_hash": scenario.hash,
+        "scenario": scenario.title, "scenario_hash": scenario.hash,
         "scenario_text": scenario.resolved_text(), "seed": str(run.seed), "paths": run.n_paths, "worlds": run.n_worlds,
         "sampler": "sobol" if run.scrambles > 1 else "random",
     }  # fmt: skip

@@ -115,7 +115,7 @@ def made_up_stresses() -> xr.Dataset:
     return xr.Dataset(
         {name: ("stress", values) for name, values in (columns | errors).items()},
         {"stress": ["slump", "a price war that lasts for all of the second quarter", "luck"]},
-        {"base": "Plan", "currency": "CNY", **attrs},
+        {"scenario": "Plan", "currency": "CNY", **attrs},
     )  # fmt: skip
 
 
@@ -163,6 +163,26 @@ def test_the_bars_of_a_waterfall_meet_and_the_small_ones_share_one() -> None:
     assert ends[-1] == pytest.approx(change[-1]) == pytest.approx(bars[-1][1])
 
 
+def test_a_chart_of_its_own_names_plan_and_run_and_one_in_a_given_place_does_not() -> None:
+    forecast = MadeUpForecast()
+    curve = forecast.curve.assign_attrs(scenario="Plan A", run="10 paths in 1 world, seed 3")
+    assert [text.get_text() for text in scurve(curve).get_figure().texts] == ["Plan A   10 paths in 1 world, seed 3"]
+    figure = Figure()
+    scurve(curve, figure.add_subplot())
+    assert not figure.texts
+
+
+def test_below_the_fan_stands_how_far_each_line_is_from_the_plan() -> None:
+    dataset = MadeUpForecast().fan.assign_attrs(lags=[0.05, 0.15])
+    ax = fan(dataset)
+    _, gap = ax.get_figure().axes
+    plan, median, *_ = gap.get_lines()
+    share = dataset["cumulative"].sel(quantile=0.5).values / dataset["plan"].values - 1.0
+    assert np.allclose(median.get_ydata(), share) and not np.any(plan.get_ydata())
+    low, high = gap.get_ylim()
+    assert low < -0.15 and high >= 0.0
+
+
 def test_the_matrix_places_risks_and_keeps_labels_apart() -> None:
     names = ["a_long_name_of_a_risk", "another_long_name", "third"]
     columns = {"p": [0.8, 0.8, 0.79], "impact": [0.1, 0.12, 0.11], "p_se": [0.01] * 3, "impact_se": [0.01] * 3}
@@ -172,8 +192,9 @@ def test_the_matrix_places_risks_and_keeps_labels_apart() -> None:
     )
     ax = plots.matrix(dataset, "levels")
     texts = {text.get_text(): text for text in ax.texts}
-    assert names[0] in texts and names[1] in texts and names[2] not in texts
-    (_, upper), (_, lower) = sorted((texts[name].xyann for name in names[:2]), key=lambda at: -at[1])
+    shown = [f"{name} (high)" for name in names[:2]]
+    assert all(name in texts for name in shown) and not any(names[2] in text for text in texts)
+    (_, upper), (_, lower) = sorted((texts[name].xyann for name in shown), key=lambda at: -at[1])
     assert upper == 0.8 and upper - lower >= 0.045 - 1e-9  # a line of text is 4 % of the height
 
 

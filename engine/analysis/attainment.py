@@ -15,6 +15,7 @@ from engine.analysis import estimates
 from engine.analysis.estimates import Estimate, Moments
 from engine.errors import SimulationError
 from engine.kernels import jit, layout, reduce
+from engine.names import run_text
 from engine.scenario import arrays, blocks, knobs
 from engine.scenario.model import Scenario
 from engine.scenario.volume import plan_shares
@@ -186,7 +187,11 @@ class Forecast:
 
     @property
     def scenario_name(self) -> str:
-        return self.scenario.plan.name or self.scenario.file
+        return self.scenario.title
+
+    @property
+    def _run_text(self) -> str:
+        return run_text(self.paths, self.run.n_worlds, self.run.seed)
 
     @property
     def currency(self) -> str:
@@ -251,7 +256,8 @@ class Forecast:
             {"quantile": CURVE_LEVELS},
             {
                 "target": self.target, "currency": self.currency, "scenario": self.scenario_name, "paths": self.paths,
-                "worlds": self.run.n_worlds, **{f"p_{k}": v for k, v in self.p_attain().items()},
+                "worlds": self.run.n_worlds, "run": self._run_text,
+                **{f"p_{k}": v for k, v in self.p_attain().items()},
             },
         )  # fmt: skip
 
@@ -270,7 +276,7 @@ class Forecast:
             {"quantile": list(FAN_LEVELS), "month": simulation.months(self.scenario)},
             {
                 "scenario": self.scenario_name, "currency": self.currency, "paths": self.fan_paths.shape[1],
-                "lags": self.lags,
+                "run": self._run_text, "lags": self.lags,
             },
         )  # fmt: skip
 

@@ -18,6 +18,7 @@ from engine.analysis.responses import Worth
 from engine.analysis.shapley import Split
 from engine.errors import SimulationError
 from engine.kernels.layout import SWITCHABLE
+from engine.names import run_text
 from engine.replay import Replay
 from engine.scenario.model import Scenario
 from engine.simulation import Run
@@ -149,14 +150,15 @@ class Contingency:
     def _about(self) -> dict[str, Any]:
         return {
             "name": self.fund, "current": self.needs.held(self.fund), "currency": self.scenario.plan.currency,
-            "scenario": self.scenario.plan.name or self.scenario.file,
+            "scenario": self.scenario.title,
+            "run": run_text(self.needs.run.n_paths, self.needs.run.n_worlds, self.needs.run.seed),
         }  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers, money in the plan's currency."""
         run, ledgers, joint = self.needs.run, self.split.ledgers, self.joint_now.to_json()
         return {
-            "scenario": self.scenario.plan.name or self.scenario.file, "paths": run.n_paths, "worlds": run.n_worlds,
+            "scenario": self.scenario.title, "paths": run.n_paths, "worlds": run.n_worlds,
             "seed": run.seed, "confidence": self.confidence, "fund": self.fund,
             "funds": {name: found.to_json() for name, found in self.facts.items()},
             "joint": {"confidence": joint.pop("value"), **joint, "fund_for": self.joint_for},

@@ -13,6 +13,7 @@ from engine import simulation
 from engine.analysis import estimates
 from engine.analysis.estimates import Chance, Figure, Scores
 from engine.errors import Fault, ScenarioError, SimulationError
+from engine.names import run_text
 from engine.scenario import blocks, library
 from engine.scenario.model import Scenario
 from engine.simulation import Run
@@ -116,7 +117,8 @@ class StressTest:
         return xr.Dataset(
             columns, {"stress": self._labels()},
             {
-                "base": self.base.title, "target": self.target, "currency": self.currency, "paths": self.paths,
+                "scenario": self.base.title, "run": run_text(self.paths, self.worlds, self.seed),
+                "target": self.target, "currency": self.currency, "paths": self.paths,
                 "p_attain": self.base.p_attain.value, "p_attain_se": self.base.p_attain.se,
                 "revenue": self.base.figures["revenue"].value, "revenue_se": self.base.figures["revenue"].se,
             },
@@ -308,7 +310,7 @@ def _outcome(name: str, years: _Years) -> Outcome:
     scenario = years.scenario
     figures = {key: scores.figure for key, scores in years.scores.items()}
     return Outcome(
-        name, scenario.file, scenario.plan.name or scenario.file, estimates.chance(years.attained), figures
+        name, scenario.file, scenario.title, estimates.chance(years.attained), figures
     )  # fmt: skip
 
 

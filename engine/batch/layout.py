@@ -13,7 +13,7 @@ from engine.batch.design import Batch
 from engine.batch.store import Layout
 from engine.batch.tally import ERROR
 from engine.dataset import versions
-from engine.names import CURRENCY, QUANTILES, SUMMARIES
+from engine.names import CURRENCY, QUANTILES, SUMMARIES, worlds_text
 from engine.scenario import knobs
 
 
@@ -70,10 +70,11 @@ def _attrs(the: Batch) -> dict[str, Any]:
         texts = [f"# {name}\n{text}" for name, text in zip(the.names, texts, strict=True)]
     return {
         "batch": the.name, "batch_file": the.file, "batch_text": the.text,
-        "scenario": ", ".join(the.names) if the.of_files else the.scenarios[0].plan.name or the.scenarios[0].file,
+        "scenario": ", ".join(the.names) if the.of_files else the.scenarios[0].title,
         "scenario_hash": the.identity["scenario"], "scenario_text": "\n".join(texts),
         "currency": the.scenarios[0].plan.currency, "target": float(the.scenarios[0].plan.target.central()),
         "seed": str(the.seed), "paths": the.paths, "part_paths": the.part_paths,
+        "run": worlds_text(the.n_worlds, the.paths, the.seed),
         "points": the.points, "draws": the.draws, "common_paths": int(the.common_paths),
         "keep": list(the.keep), "axes": [*the.given, *the.places],
         "identity": json.dumps(the.identity), **versions(),

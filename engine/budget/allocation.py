@@ -14,6 +14,7 @@ from engine.budget.curves import PIECES, Curves
 from engine.budget.prices import Price
 from engine.budget.problem import Problem
 from engine.errors import StoreError
+from engine.names import run_text
 from engine.scenario.derive import extension, with_amounts
 from engine.scenario.model import Scenario
 from engine.store import write_text
@@ -158,7 +159,7 @@ class Allocation:
         """All figures as plain numbers, money in the plan's currency."""
         items = list(zip(self.whole.items, self.totals, strict=True))
         return {
-            "scenario": self.scenario.plan.name or self.scenario.file,
+            "scenario": self.scenario.title,
             "objective": self.objective,
             "allocation": {item.name: float(v) for item, v in items if item.table == "lines"},
             "funds": {item.name: float(v) for item, v in items if item.table == "funds"},
@@ -205,7 +206,8 @@ class Allocation:
             },
             {"item": [item.name for item in items], "table": ("item", [item.table for item in items])},
             {
-                "currency": currency, "scenario": self.scenario.plan.name or self.scenario.file,
+                "currency": currency, "scenario": self.scenario.title,
+                "run": run_text(self.fresh_paths, self.worlds, self.seed),
                 "objective": self.objective, "budget": self.problem.budget, "pieces": PIECES,
                 "unspent": self.unspent, "plan_unspent": self.plan_unspent,
                 "p_attain": self.p_attain.value, "p_attain_se": self.p_attain.se,

@@ -21,6 +21,7 @@ from engine.budget.problem import Item, Problem
 from engine.budget.reoptimise import Bar, Ends, KnobEnd, Progress, Study, Work, attained, polished
 from engine.budget.switch import Switch
 from engine.errors import EngineError, Fault, SimulationError
+from engine.names import run_text
 from engine.scenario import knobs as names
 from engine.scenario.derive import with_knob
 from engine.scenario.knobs import NUMBER, UNCERTAIN
@@ -135,7 +136,7 @@ class DecisionSensitivity:
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers, money in the plan's currency, the most regretted knob first."""
         return {
-            "scenario": self.scenario.plan.name or self.scenario.file, "allocation": self.amounts,
+            "scenario": self.scenario.title, "allocation": self.amounts,
             "budget": self.problem.budget, "p_attain": self.p_attain.to_json(), "least": self.least,
             "sigmas": self.sigmas, "changing": [knob.factor.name for knob in self.changing],
             "knobs": [self._knob(knob) for knob in self.knobs], "unfinished": self.unfinished, "all": self.every,
@@ -179,7 +180,8 @@ class DecisionSensitivity:
                 "unit": ("knob", [knob.factor.knob.unit for knob in self.knobs]),
             },
             {
-                "scenario": self.scenario.plan.name or self.scenario.file, "currency": currency,
+                "scenario": self.scenario.title, "run": run_text(self.fresh_paths, self.worlds, self.seed),
+                "currency": currency,
                 "target": float(self.scenario.plan.target.central()), "least": self.least,
                 "p_attain": self.p_attain.value, "p_attain_se": self.p_attain.se,
             },

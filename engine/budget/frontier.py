@@ -16,6 +16,7 @@ from engine.budget.goals import MET
 from engine.budget.optimise import Setting, check, prepare
 from engine.budget.oracle import Oracle
 from engine.errors import AllocationError
+from engine.names import run_text
 from engine.scenario.model import Scenario
 from engine.scenario.worlds import fresh_seed
 
@@ -66,6 +67,7 @@ class Frontier:
     plan: float
     points: list[Point]
     paths: int
+    worlds: int
     seed: int
     skipped: list[float]  # amounts with which no allocation keeps to the constraints
 
@@ -77,7 +79,8 @@ class Frontier:
     def to_json(self) -> dict[str, Any]:
         """Plain numbers."""
         return {
-            "of": self.of, "plan": self.plan, "paths": self.paths, "seed": self.seed, "best": self.best.money,
+            "of": self.of, "plan": self.plan, "paths": self.paths, "worlds": self.worlds, "seed": self.seed,
+            "best": self.best.money,
             "points": [point.to_json() for point in self.points], "skipped": self.skipped,
         }  # fmt: skip
 
@@ -96,7 +99,7 @@ class Frontier:
             {"money": ("money", np.array([p.money for p in self.points]), {"units": currency})},
             {
                 "of": self.of, "plan": self.plan, "currency": currency, "paths": self.paths,
-                "scenario": self.scenario.plan.name or self.scenario.file,
+                "scenario": self.scenario.title, "run": run_text(self.paths, self.worlds, self.seed),
             },
         )  # fmt: skip
 
@@ -172,7 +175,7 @@ def frontier(
             )
             for amount, x, attained in found
         ],
-        run.n_paths, seed, skipped,
+        run.n_paths, run.n_worlds, seed, skipped,
     )  # fmt: skip
 
 

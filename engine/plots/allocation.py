@@ -35,7 +35,7 @@ def allocation(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     scale, prefix = money_unit(budget)
     unit = unit_name(prefix, attrs.get("currency", ""))
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         ax.hlines(rows, np.minimum(plan, optimum), np.maximum(plan, optimum), color="#BBBBBB", lw=3, zorder=1)
         ax.scatter(plan, rows, s=60, color=GREY, marker="o", label="plan", zorder=2, clip_on=False)
         ax.scatter(optimum, rows, s=70, color=BLUE, marker="D", label="optimum", zorder=3, clip_on=False)

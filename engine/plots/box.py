@@ -8,9 +8,8 @@ import textwrap
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from engine.plots.style import BLUE, DPI, GREY, PM, SIZE, styled
+from engine.plots.style import BLUE, GREY, PM, SIZE, new_figure, styled
 
 _WIDTH = 30  # letters of a factor's name in one line
 _ROW = 0.75  # height of a row [inch]
@@ -23,7 +22,7 @@ def box(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     ----------
     dataset : xarray.Dataset
         ``low``, ``high`` (infinite where there is no limit), ``least``, ``most`` and their ``_text``, ``text``, all
-        (factor); attrs ``scenario``, ``miss``, ``number``, ``share``, ``density``, ``coverage``, ``mass``, and of these
+        (factor); attrs ``miss``, ``number``, ``share``, ``density``, ``coverage``, ``mass``, and of these
         three ``_se``.
     ax : Axes, optional
         Where to draw. By default a figure of its own, as high as its rows need.
@@ -37,7 +36,7 @@ def box(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     with styled():
         if ax is None:
             size = (SIZE[0] + 1.0, 2.1 + _ROW * len(names))
-            ax = Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot()
+            ax = new_figure(dataset.attrs, size).add_subplot()
         ax.barh(rows, 1.0, height=0.34, color="#E4E4E4")
         for row, name in zip(rows, names, strict=True):
             _range(ax, int(row), dataset.sel(factor=name))
@@ -49,7 +48,7 @@ def box(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.grid(visible=False)
         ax.spines[["left", "bottom"]].set_visible(False)
         ax.set_title(_title(attrs))
-        usual = f"{attrs['scenario']}, of whose years {100 * attrs['share']:.1f} % miss. {PM} is one standard error."
+        usual = f"Of all years {100 * attrs['share']:.1f} % miss. {PM} is one standard error."
         note = f"Blue: what holds in these years. Grey: the factor's usual range.\n{usual}"
         ax.set_xlabel(note, fontsize=9, color=GREY, loc="left")
     return ax

@@ -7,12 +7,23 @@ import textwrap
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from engine.plots.outcome import knob_value
-from engine.plots.style import BLUE, DPI, GREY, HALVES, ORANGE, SIZE, beside, money_unit, number, styled, unit_name
+from engine.plots.style import (
+    BLUE,
+    GREY,
+    HALVES,
+    ORANGE,
+    SIZE,
+    beside,
+    money_unit,
+    new_figure,
+    number,
+    styled,
+    unit_name,
+)
 
 SHOWN = 10  # knobs
 MINUS = "\N{MINUS SIGN}"
@@ -49,7 +60,7 @@ def decision(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     with styled():
         if ax is None:
             size = (SIZE[0] + 1.6, max(0.75 * SIZE[1], 2.0 + 0.62 * rows.size))
-            ax = Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot(*HALVES, 1)
+            ax = new_figure(dataset.attrs, size).add_subplot(*HALVES, 1)
         right = beside(ax)
         _bars(ax, shown, 100.0 * shown["regret"].values, 100.0 * shown["regret_se"].values, rows)
         _bars(right, shown, shown["moved"].values / scale, np.zeros(shown["moved"].shape), rows)

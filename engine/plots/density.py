@@ -29,7 +29,7 @@ def density(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     """
     at = np.asarray(dataset["attainment"].values, dtype=float)
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         for j, (colour, style) in enumerate(_LOOKS):
             values = np.asarray(dataset["density"].values[j], dtype=float)
             ax.fill_between(at, values, color=colour, alpha=0.22, lw=0, step="mid")

@@ -49,7 +49,7 @@ def exceedance(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     risks = dataset.where(dataset["risk"] != ALL, drop=True)
     ranked = risks["risk"].values[np.argsort(-risks["mean"].values)][:SHOWN]
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         for view, style, label in (("year", "-", "all, in a year"), ("strike", "--", "all, the largest single strike")):
             curve = total.sel(view=view)
             ax.plot(curve["loss"], curve["p"], color=BLACK, lw=2.4, ls=style, label=label)

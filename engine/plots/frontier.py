@@ -34,7 +34,7 @@ def frontier(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     scale, prefix = money_unit(float(money.max()))
     unit = unit_name(prefix, dataset.attrs.get("currency", ""))
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         ax.fill_between(money, p - 1.645 * se, p + 1.645 * se, color=BLUE, alpha=0.12, lw=0)
         ax.errorbar(money, p, yerr=1.645 * paired, color=BLUE, fmt="o-", ms=5, lw=2, capsize=3)
         ax.axvline(plan, color=VERMILION, lw=1.4, ls=(0, (5, 2)))

@@ -42,7 +42,7 @@ def fundcurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     scale, prefix = money_unit(float(size.max()))
     unit = unit_name(prefix, dataset.attrs.get("currency", ""))
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         for name, colour, label in (
             ("suffices", BLUE, "the fund suffices"), ("attains", ORANGE, "the target is met"), ("both", GREEN, "both"),
         ):  # fmt: skip

@@ -7,9 +7,8 @@ import textwrap
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from engine.plots.style import BLUE, DPI, GREY, SIZE, money_unit, new_axes, number, styled, unit_name
+from engine.plots.style import BLUE, GREY, SIZE, money_unit, new_axes, new_figure, number, styled, unit_name
 
 _SHARE = "1"  # the unit of probabilities and shares
 _INTERVAL = 1.96  # standard errors, for 95 %
@@ -42,7 +41,7 @@ def heatmap(dataset: xr.Dataset, x: str, y: str, output: str = "p_attain", ax: A
             mean[i, j], se[i, j] = _of_point(dataset, output, {x: wide, y: high})
     scale, unit = _unit(dataset, output)
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         ax.imshow(mean, origin="lower", aspect="auto", cmap="cividis")
         ax.grid(False)
         digits = _digits(se / scale)
@@ -86,7 +85,7 @@ def multiples(dataset: xr.Dataset, x: str, by: str, output: str = "p_attain") ->
     rows = -(-values.size // _PANELS)
     columns = min(values.size, _PANELS)
     with styled():
-        figure = Figure(figsize=(SIZE[0] + 1.0, 0.6 + 2.9 * rows), dpi=DPI, layout="constrained")
+        figure = new_figure(dataset.attrs, (SIZE[0] + 1.0, 0.6 + 2.9 * rows))
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for ax, value, label in zip(grid, values, _ticks(values), strict=False):
             points = np.array([_of_point(dataset, output, {x: at, by: value}) for at in across]) / scale

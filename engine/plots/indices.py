@@ -58,7 +58,7 @@ def indices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     series = _SERIES[method]
     height = 0.76 / len(series)
     with styled():
-        ax = new_axes(height=max(3.2, 1.6 + 0.42 * rows.size)) if ax is None else ax
+        ax = new_axes(dataset.attrs, max(3.2, 1.6 + 0.42 * rows.size)) if ax is None else ax
         for k, ((name, label), colour) in enumerate(zip(series, (BLUE, ORANGE), strict=False)):
             value, low, high = (chosen[f"{name}{part}"].values for part in ("", "_lo", "_hi"))
             at = rows + (k - 0.5 * (len(series) - 1)) * height

@@ -26,7 +26,7 @@ MATRICES = {"levels": LEVELS, "colours": COLOURS}
 
 
 def matrix(dataset: xr.Dataset, which: str, ax: Axes | None = None) -> Axes:
-    """Draw the bands of one matrix and, with an arrow from its band, each risk where the simulation puts it.
+    """Draw the bands of one matrix and, in the colour of its band, each risk where the simulation puts it.
 
     Parameters
     ----------
@@ -44,15 +44,18 @@ def matrix(dataset: xr.Dataset, which: str, ax: Axes | None = None) -> Axes:
     """
     bands = MATRICES[which]
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         for name, ((low, high), (least, most), colour) in bands.items():
             ax.add_patch(Rectangle((least, low), most - least, high - low, color=colour, alpha=0.22, lw=0))
             ax.annotate(name, (most, high), (-5, -5), textcoords="offset points", ha="right", va="top", color=GREY)
         chosen = dataset.where(dataset["level"].isin(list(bands)) & np.isfinite(dataset["impact"]), drop=True)
         impact, chance = (np.asarray(chosen[column].values, dtype=float) for column in ("impact", "p"))
-        heights = _apart([str(name) for name in chosen["risk"].values], impact, chance)
+        labels = [
+            f"{name} ({level})" for name, level in zip(chosen["risk"].values, chosen["level"].values, strict=True)
+        ]
+        heights = _apart(labels, impact, chance)
         for k, level in enumerate(chosen["level"].values):
-            _place(ax, chosen.isel(risk=k), bands[str(level)], heights[k])
+            _place(ax, chosen.isel(risk=k), labels[k], bands[str(level)][-1], heights[k])
         ax.set_xlim(min(-0.01, 1.1 * impact.min(initial=0.0)), max(0.5, 1.1 * impact.max(initial=0.0)))
         ax.set_ylim(0, 1.05)
         ax.xaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
@@ -60,22 +63,22 @@ def matrix(dataset: xr.Dataset, which: str, ax: Axes | None = None) -> Axes:
         ax.set_xlabel("Impact: share of the exposed sales that is lost while it lasts")
         ax.set_ylabel("Chance that it strikes in the year")
         ax.set_title("Risks where the plan puts them, and where they turn out", pad=26)
-        words = "Fields: the plan's bands. Dots: the simulation, after all answers; lines lead to its band"
+        words = (
+            "Fields: the plan's bands. Dots: the simulation, after all answers; colour and (word) say the plan's band"
+        )
         note = ax.annotate(words, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=GREY)
         note.set_in_layout(False)
     return ax
 
 
-def _place(ax: Axes, risk: xr.Dataset, band: tuple, height: float) -> None:
-    (low, high), (least, most), colour = band
+def _place(ax: Axes, risk: xr.Dataset, label: str, colour: str, height: float) -> None:
     p, impact = float(risk["p"]), float(risk["impact"])
-    ax.plot([0.5 * (least + most), impact], [0.5 * (low + high), p], color=GREY, lw=0.6, ls=":", alpha=0.7)
     ax.errorbar(
         impact, p, xerr=1.645 * float(risk["impact_se"]), yerr=1.645 * float(risk["p_se"]), fmt="o", ms=7, color=colour,
         mec=BLACK, mew=0.8, ecolor=GREY, capsize=2,
     )  # fmt: skip
     ax.annotate(
-        str(risk["risk"].values), (impact, p), (impact + 0.008, height), fontsize=9, va="center", zorder=6,
+        label, (impact, p), (impact + 0.008, height), fontsize=9, va="center", zorder=6,
         bbox={"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 0.6},
         arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6, "shrinkA": 0, "shrinkB": 3} if height != p else None,
     )  # fmt: skip

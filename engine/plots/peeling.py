@@ -7,10 +7,9 @@ import textwrap
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from engine.plots.style import BLUE, DPI, GREEN, GREY, PURPLE, SIZE, VERMILION, styled
+from engine.plots.style import BLUE, GREEN, GREY, PURPLE, SIZE, VERMILION, new_figure, styled
 
 _COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
 _MARKERS = ("o", "s", "^", "D")
@@ -29,7 +28,7 @@ def peeling(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     ----------
     dataset : xarray.Dataset
         ``coverage``, ``density``, and the same with ``_search`` (box, step); ``fresh_coverage``, ``fresh_density`` and
-        their ``_se`` (box); attrs ``scenario``, ``miss``, ``share``.
+        their ``_se`` (box); attrs ``miss``, ``share``.
     ax : Axes, optional
         Where to draw. By default a figure of its own.
 
@@ -41,7 +40,7 @@ def peeling(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     with styled():
         if ax is None:
             size = (SIZE[0], SIZE[1] + 0.6 + 0.4 * dataset.sizes["box"])
-            ax = Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot()
+            ax = new_figure(dataset.attrs, size).add_subplot()
         for j in range(dataset.sizes["box"]):
             _search(ax, dataset.isel(box=j), j)
         share = float(dataset.attrs["share"])

@@ -30,7 +30,7 @@ def prices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     scale, prefix = money_unit(float(dataset.attrs["budget"]))
     one = f"1 {unit_name(prefix, dataset.attrs.get('currency', ''))}".strip()
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         for name, shift, colour, label in (
             ("price_up", 0.14, BLUE, f"gained by {one} more"), ("price_down", -0.14, ORANGE, f"lost by {one} less"),
         ):  # fmt: skip
@@ -42,7 +42,7 @@ def prices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.set_yticks(rows, [str(name) for name in chosen["item"].values])
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="y", visible=False)
-        ax.set_ylim(-0.7, max(rows.size, 1) - 0.3)
+        ax.set_ylim(-0.7, 1.1 * max(rows.size, 1) - 0.2)  # room for the legend
         values = np.concatenate([chosen[name].values for name in ("price_up", "price_down")])
         if not (values < 0).any():
             ax.set_xlim(left=0.0)
@@ -51,5 +51,5 @@ def prices(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         words = "At the optimum, for money from outside or put aside. Bars: 90 % intervals"
         note = ax.annotate(words, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points", color=GREY)
         note.set_in_layout(False)
-        ax.legend(loc="upper left" if values.size and np.nanmin(values) > 0 else "best")
+        ax.legend(loc="upper left" if values.size and np.nanmin(values) > 0 else "best", ncols=2)
     return ax

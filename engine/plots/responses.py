@@ -43,7 +43,7 @@ def responses(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     lines = np.flatnonzero((dataset["table"].values == "lines") & dataset["acts"].values.astype(bool))
     scale, prefix = money_unit(float(dataset.attrs["budget"]))
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         ends = []
         for number, j in enumerate(lines):
             at, height = dataset["amount"].values[j], 100 * dataset["response"].values[j]

@@ -33,7 +33,7 @@ def scurve(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     attain = float(attrs.get("p_value", 1 - np.interp(target, revenue, levels)))
     low, high = float(attrs.get("p_lo", attain)), float(attrs.get("p_hi", attain))
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         ax.fill_between(revenue, 0, 1 - levels, color=BLUE, alpha=0.10, lw=0)
         ax.plot(revenue, 1 - levels, color=BLUE, lw=2.2)
         ax.axvline(target, color=VERMILION, lw=1.6, ls=(0, (5, 2)))

@@ -43,7 +43,7 @@ def spider(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     chosen = worth_showing(dataset, len(COLOURS))
     base = float(dataset.attrs["base"])
     with styled():
-        ax = new_axes(height=4.4 + 0.2 * chosen.sizes["knob"]) if ax is None else ax
+        ax = new_axes(dataset.attrs, 4.4 + 0.2 * chosen.sizes["knob"]) if ax is None else ax
         for j, name in enumerate(chosen["knob"].values):
             at = chosen["position"].values[j]
             value, error = base + chosen["change"].values[j], 1.96 * chosen["change_se"].values[j]

@@ -7,12 +7,10 @@ import textwrap
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from engine.plots.style import (
     BLUE,
-    DPI,
     GREY,
     HALVES,
     MINUS,
@@ -21,6 +19,7 @@ from engine.plots.style import (
     beside,
     figure_text,
     money_unit,
+    new_figure,
     number,
     styled,
     unit_name,
@@ -37,8 +36,8 @@ def stress(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     dataset : xarray.Dataset
-        ``difference`` [1], ``revenue_difference`` [currency] and their ``_se`` (stress), worst first; attrs ``base``,
-        ``target``, ``currency``, ``p_attain``, ``revenue`` and their ``_se``.
+        ``difference`` [1], ``revenue_difference`` [currency] and their ``_se`` (stress), worst first; attrs
+        ``scenario``, ``target``, ``currency``, ``p_attain``, ``revenue`` and their ``_se``.
     ax : Axes, optional
         Where to draw, its place being shared between P(attain) and an Axes for revenue to its right; title and note go
         to its figure or subfigure. By default a figure of its own, as high as its rows need.
@@ -55,7 +54,7 @@ def stress(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     with styled():
         if ax is None:
             size = (SIZE[0] + 1.6, max(0.7 * SIZE[1], 1.5 + _ROW * len(labels)))
-            ax = Figure(figsize=size, dpi=DPI, layout="constrained").add_subplot(*HALVES, 1)
+            ax = new_figure(dataset.attrs, size).add_subplot(*HALVES, 1)
         right = beside(ax)
         for axes, name, factor in ((ax, "difference", 100.0), (right, "revenue_difference", 1.0 / scale)):
             _bars(axes, factor * dataset[name].values, factor * dataset[f"{name}_se"].values, rows)
@@ -69,7 +68,7 @@ def stress(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         p = figure_text(100 * float(attrs["p_attain"]), 100 * float(attrs["p_attain_se"]), 1)
         revenue = figure_text(float(attrs["revenue"]) / scale, float(attrs["revenue_se"]) / scale, 1)
         words = (
-            f"Differences from {attrs['base']}, where P(attain) is {p} % and expected revenue {revenue} {unit} "
+            f"Differences from {attrs['scenario']}, where P(attain) is {p} % and expected revenue {revenue} {unit} "
             "(standard errors)."
         )
         words = f"{textwrap.fill(words, 140)}\nThin lines: 95 % intervals of the differences."

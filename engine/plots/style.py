@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
@@ -27,9 +28,11 @@ PM = "\N{PLUS-MINUS SIGN}"
 MINUS = "\N{MINUS SIGN}"
 UNITS = ((1e6, "M"), (1e3, "k"))  # as in the summary: each from 20 of it on
 LEAST = 20.0
-SIZE = (8.0, 4.8)
+SIZE = (8.0, 5.0)
+FOOT = 0.24  # strip below a chart that names plan and run [inch]
 DPI = 160
 HALVES = (1, 2)  # a grid of two charts side by side
+STACKED = (3, 2)  # heights of two charts, one below the other
 
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -61,10 +64,28 @@ def styled() -> Iterator[None]:
         yield
 
 
-def new_axes(height: float = SIZE[1]) -> Axes:
-    """One Axes on a figure of its own, outside pyplot's list of open figures; a chart with rows asks for its height."""
-    figure = Figure(figsize=(SIZE[0], height), dpi=DPI, layout="constrained")
-    return figure.add_subplot()
+def new_figure(attrs: Mapping[Any, Any], size: tuple[float, float]) -> Figure:
+    """A figure outside pyplot's list of open ones; its foot names plan and run, for whoever the chart is passed on to.
+
+    Parameters
+    ----------
+    attrs : mapping
+        Of the chart's Dataset: ``scenario``, the plan's name, and ``run``, paths, worlds and seed in words, each left
+        out where it is not known.
+    size : tuple of float
+        Width and height. [inch]
+    """
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    words = "   ".join(str(attrs[name]) for name in ("scenario", "run") if attrs.get(name))
+    if words:
+        figure.set_layout_engine("constrained", rect=(0.0, FOOT / size[1], 1.0, 1.0 - FOOT / size[1]))
+        figure.text(0.995, 0.25 * FOOT / size[1], words, ha="right", va="bottom", fontsize=7.5, color=GREY)
+    return figure
+
+
+def new_axes(attrs: Mapping[Any, Any], height: float = SIZE[1]) -> Axes:
+    """One Axes on a figure of its own; a chart with rows asks for its height."""
+    return new_figure(attrs, (SIZE[0], height)).add_subplot()
 
 
 def beside(ax: Axes) -> Axes:
@@ -77,6 +98,15 @@ def beside(ax: Axes) -> Axes:
     halves = spec.subgridspec(*HALVES)
     ax.set_subplotspec(halves[0, 0])
     return figure.add_subplot(halves[0, 1])
+
+
+def below(ax: Axes) -> Axes:
+    """An Axes below the one given, in the lower part of its place."""
+    figure, spec = ax.get_figure(), ax.get_subplotspec()
+    assert figure is not None and spec is not None
+    parts = spec.subgridspec(2, 1, height_ratios=STACKED)
+    ax.set_subplotspec(parts[0, 0])
+    return figure.add_subplot(parts[1, 0])
 
 
 def money_unit(target: float) -> tuple[float, str]:
@@ -116,6 +146,21 @@ def figure_text(value: float, error: float, most: int, sign: str = "") -> str:
     step = 10.0**-digits
     words = f" {PM} {math.ceil(error / step - 1e-9) * step:,.{digits}f}" if error > 0.0 else ""
     return f"{value:{sign if value else ''},.{digits}f}{words}".replace("-", MINUS)
+
+
+def month_axis(ax: Axes, months: np.ndarray) -> None:
+    """Months along x, the first from 0 to 1: ``Jan`` .. ``Dec``, and the year below the first and each January."""
+    stamps = months.astype("datetime64[M]")
+    every = math.ceil(len(stamps) / 16)  # few enough to stay readable
+    labels = []
+    for i, stamp in enumerate(stamps):
+        name = stamp.item().strftime("%b")
+        year = f"\n{stamp.item():%Y}" if i == 0 or stamp.item().month == 1 else ""
+        labels.append(name + year if i % every == 0 else "")
+    ax.set_xlim(0, len(stamps))
+    ax.set_xticks(np.arange(len(stamps)) + 0.5, labels=labels)
+    ax.tick_params(axis="x", length=0)
+    ax.grid(False, axis="x")
 
 
 def in_unit(axis_of: Axes, which: str, scale: float) -> None:

@@ -46,7 +46,7 @@ def tornado(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     low, high = clipped(dataset, ends, 1.96 * chosen["change_se"].values[:, [0, -1]])
     names = [str(name) for name in chosen["knob"].values]
     with styled():
-        ax = new_axes(height=max(3.2, 1.6 + 0.42 * rows.size)) if ax is None else ax
+        ax = new_axes(dataset.attrs, max(3.2, 1.6 + 0.42 * rows.size)) if ax is None else ax
         for k, colour, label in ((0, BLUE, "knob at its low end"), (1, ORANGE, "knob at its high end")):
             ax.barh(rows, ends[:, k] - base, left=base, height=0.62, color=colour, label=label)
             ax.errorbar(

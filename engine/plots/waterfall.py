@@ -32,7 +32,7 @@ def waterfall(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
     unit = unit_name(prefix, dataset.attrs.get("currency", ""))
     place = np.arange(len(names))
     with styled():
-        ax = new_axes() if ax is None else ax
+        ax = new_axes(dataset.attrs) if ax is None else ax
         height = max(float(np.ptp(level)), 1e-3 * abs(float(level[0])), 1e-9)
         floor = float(level.min()) - 0.25 * height
         for k in place:

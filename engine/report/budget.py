@@ -43,7 +43,7 @@ def allocation_parts(found: Allocation) -> list[RenderableType]:
     scenario, unit = found.scenario, _unit(found.scenario)
     goal = OBJECTIVES[found.objective].format(confidence=100 * (found.confidence or 0.0))
     head = Text.assemble(
-        (scenario.plan.name or scenario.file, "bold"),
+        (scenario.title, "bold"),
         f": {unit.named(found.problem.budget)} {scenario.plan.currency} set out so that {goal}",
     )
     p, gain = found.p_attain, found.gain
@@ -216,7 +216,7 @@ def frontier_parts(found: Frontier) -> list[RenderableType]:
     """P(attain) by money."""
     unit = _unit(found.scenario)
     what = "the budget" if found.of == "budget" else f"the fund {found.of}, the rest of the budget set out best"
-    name = found.scenario.plan.name or found.scenario.file
+    name = found.scenario.title
     head = Text.assemble((name, "bold"), f": P(attain) against {what}")
     table = make_table(str(unit), "P(attain)", "Sampling", "Worlds drawn", "90 % of worlds", "Points vs the plan")
     for point in found.points:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.analysis.needs import TOTAL
+from engine.names import run_text
 from engine.report.figures import MISSING, PM, Unit, money_unit, percent, probability, with_error
 from engine.report.summary import attain_text, make_table, spaced
 
@@ -27,10 +28,7 @@ def contingency_parts(found: Contingency) -> list[RenderableType]:
     """The whole answer, part by part, for a console of 100 columns."""
     scenario, run = found.scenario, found.needs.run
     unit = money_unit(scenario.plan.target.central(), scenario.plan.currency)
-    worlds = "1 world" if run.n_worlds == 1 else f"{run.n_worlds:,} worlds"
-    title = Text.assemble(
-        (scenario.plan.name or scenario.file, "bold"), f": {run.n_paths:,} paths in {worlds}, seed {run.seed}"
-    )
+    title = Text.assemble((scenario.title, "bold"), f": {run_text(run.n_paths, run.n_worlds, run.seed)}")
     parts: list[RenderableType] = [title]
     for name, facts in found.facts.items():
         parts += [

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from engine.names import run_text
 from engine.report.budget import MINUS, points
 from engine.report.figures import PM, Unit, money_unit, with_error, wrapped
 from engine.report.sensitivity import value_text
@@ -34,8 +35,8 @@ def decision_parts(found: DecisionSensitivity) -> list[RenderableType]:
     unit = money_unit(scenario.plan.target.central(), scenario.plan.currency)
     budget = f"{unit.named(found.problem.budget)} {scenario.plan.currency}"
     title = Text.assemble(
-        (scenario.plan.name or scenario.file, "bold"), f": which numbers would change how {budget} are set out; "
-        f"{found.paths:,} paths in {found.worlds:,} world{'s' * (found.worlds > 1)}, seed {found.seed}",
+        (scenario.title, "bold"), f": which numbers would change how {budget} are set out; "
+        + run_text(found.paths, found.worlds, found.seed),
     )  # fmt: skip
     chance = attain_text(p.to_json(), found.fresh_paths, found.worlds)
     across = f", {p.lo:.2f} to {p.hi:.2f} in 90 % of worlds" if found.worlds > 1 else ""

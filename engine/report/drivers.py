@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from engine.names import run_text
 from engine.report.figures import MISSING, PM, Unit, money_unit, probability, with_error, wrapped
 from engine.report.summary import attain_text, make_table, spaced
 
@@ -23,10 +24,9 @@ def driver_parts(found: MissDrivers) -> list[RenderableType]:
     """The whole answer, part by part, for a console of 100 columns."""
     scenario, run = found.scenario, found.run
     unit = money_unit(scenario.plan.target.central(), scenario.plan.currency)
-    worlds = "1 world" if run.n_worlds == 1 else f"{run.n_worlds:,} worlds"
     title = Text.assemble(
-        (scenario.plan.name or scenario.file, "bold"),
-        f": what drives a miss, {run.n_paths:,} paths in {worlds}, seed {run.seed}",
+        (scenario.title, "bold"),
+        f": what drives a miss, {run_text(run.n_paths, run.n_worlds, run.seed)}",
     )
     head = Text.assemble((f"P(miss) {attain_text(found.p_miss.to_json(), run.n_paths, run.n_worlds)}", "bold"))
     parts: list[RenderableType] = [title, head]

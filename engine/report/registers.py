@@ -348,7 +348,7 @@ def contents(scenario: Scenario) -> Row:
     origins = Counter(knob.origin for knob in every)
     tables = ("streams", "lines", "funds", "risks", "targets")
     return {
-        "scenario": scenario.plan.name or scenario.file,
+        "scenario": scenario.title,
         "hash": scenario.hash,
         **{table: len(getattr(scenario, table)) for table in tables},
         "knobs": len(every),

@@ -8,7 +8,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from engine.names import SENSITIVITY_LABELS
+from engine.names import SENSITIVITY_LABELS, worlds_text
 from engine.report.figures import PM, Unit, money_unit, percent, probability, with_error, wrapped
 from engine.report.summary import make_table, spaced
 
@@ -68,8 +68,8 @@ def sensitivity_parts(found: Sensitivity) -> list[RenderableType]:
     """The whole answer, part by part, for a console of 100 columns."""
     scenario, scale = found.scenario, _Scale(found)
     title = Text.assemble(
-        (scenario.plan.name or scenario.file, "bold"),
-        f": what moves {scale.label}, {found.worlds:,} worlds of {found.paths:,} paths, seed {found.seed}",
+        (scenario.title, "bold"),
+        f": what moves {scale.label}, {worlds_text(found.worlds, found.paths, found.seed)}",
     )
     parts: list[RenderableType] = [title, *_outset(found, scale)]
     parts.append(spaced(_legs(found, found.legs, scale) if found.legs is not None else _indices(found, scale)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from engine.names import run_text
 from engine.report.figures import PM, Unit, money_unit, probability, with_error
 from engine.report.summary import attain_text, make_table, spaced
 
@@ -24,9 +25,8 @@ DEMANDS = {"shortfall": "Shortfall", "fund_need": "Fund need", "fund_need_p80": 
 def stress_parts(found: StressTest) -> list[RenderableType]:
     """The whole answer, part by part, for a console of 100 columns."""
     unit = money_unit(found.target, found.currency)
-    worlds = "1 world" if found.worlds == 1 else f"{found.worlds:,} worlds"
     title = Text.assemble(
-        (found.base.title, "bold"), f" under stress: {found.paths:,} paths in {worlds} each, seed {found.seed}"
+        (found.base.title, "bold"), f" under stress, each with {run_text(found.paths, found.worlds, found.seed)}"
     )
     attain = found.base.p_attain
     usual = f"As it is, P(attain) {attain_text(attain.to_json(), found.paths, found.worlds)}"

@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from engine.names import run_text
 from engine.report.figures import (
     PM,
     Unit,
@@ -59,8 +60,7 @@ def summary(forecast: Forecast) -> list[RenderableType]:
 def headline(forecast: Forecast, figures: Figures, unit: Unit) -> list[RenderableType]:
     """P(attain) with both its errors, never without."""
     attain = figures["p_attain"]
-    worlds = "1 world" if figures["worlds"] == 1 else f"{figures['worlds']:,} worlds"
-    runs = f"{figures['paths']:,} paths in {worlds}, seed {figures['seed']}"
+    runs = run_text(figures["paths"], figures["worlds"], figures["seed"])
     title = Text.assemble((forecast.scenario_name or str(figures["scenario"]), "bold"), f": {runs}")
     answer = Text(f"P(attain) {attain_text(attain, figures['paths'], figures['worlds'])}", "bold")
     if figures["worlds"] > 1:

@@ -403,6 +403,11 @@ class Scenario(Part):
         return self._file
 
     @property
+    def title(self) -> str:
+        """Name of the plan, or of its file where it has none."""
+        return self.plan.name or self._file
+
+    @property
     def hash(self) -> str:
         """SHA-256 of the resolved text."""
         return hashlib.sha256(self._text.encode()).hexdigest()

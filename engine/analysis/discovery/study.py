@@ -28,6 +28,7 @@ from engine.analysis.discovery.years import (
 from engine.analysis.estimates import Chance, Figure
 from engine.analysis.needs import Progress
 from engine.errors import SimulationError
+from engine.names import run_text
 from engine.scenario import knobs
 from engine.scenario.model import Scenario
 from engine.scenario.worlds import fresh_seed
@@ -170,6 +171,11 @@ class Discovery:
     seed: int
 
     @property
+    def _about(self) -> dict[str, Any]:
+        run = run_text(self.paths, self.worlds, self.seed)
+        return {"scenario": self.title, "run": run, "miss": self.miss, "share": self.share.value}
+
+    @property
     def share_figure(self) -> Figure:
         """The share of all years that miss, with the error that other worlds and paths would show."""
         return Figure(self.share.value, self.share.se)
@@ -200,7 +206,7 @@ class Discovery:
             "least_text": [_end(r.factor, e[0], plan) for r, e in zip(held, ends, strict=True)],
             "most_text": [_end(r.factor, e[1], plan) for r, e in zip(held, ends, strict=True)],
         }  # fmt: skip
-        attrs = {"scenario": self.title, "miss": self.miss, "number": number + 1, "share": self.share.value}
+        attrs = self._about | {"number": number + 1}
         for name in ("density", "coverage", "mass"):
             figure: Figure = getattr(box, name)
             attrs |= {name: figure.value, f"{name}_se": figure.se}
@@ -230,7 +236,7 @@ class Discovery:
         labels = [words.joined(box.conditions) for box in self.boxes]
         return xr.Dataset(
             {**variables, **{key: ("box", at) for key, at in points.items()}}, {"box": labels},
-            {"scenario": self.title, "miss": self.miss, "share": self.share.value},
+            self._about,
         )  # fmt: skip
 
 
@@ -346,7 +352,7 @@ def discover(
         whole = estimates.ratio(held & missed, missed)
         together = None if whole is None else (whole, estimates.mean(held))
     return Discovery(
-        scenario.plan.name or scenario.file, miss, estimates.chance(missed), tuple(measured), together, too_few,
+        scenario.title, miss, estimates.chance(missed), tuple(measured), together, too_few,
         None if reverse_by is None else reverse(fresh, reverse_by), scenario, runs[2].n_paths, runs[0].n_paths, count,
         seed,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from engine.analysis.sensitivity.density import densities
 from engine.analysis.sensitivity.indices import LEVEL, Z
 from engine.analysis.sensitivity.outputs import Progress
 from engine.errors import SimulationError
+from engine.names import run_text
 from engine.scenario import blocks, knobs
 from engine.scenario.model import Scenario
 from engine.simulation import Run
@@ -146,7 +147,7 @@ class MissDrivers:
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers."""
         return {
-            "scenario": self.scenario.plan.name or self.scenario.file, "paths": self.run.n_paths,
+            "scenario": self.scenario.title, "paths": self.run.n_paths,
             "worlds": self.run.n_worlds, "seed": self.run.seed, "interval": LEVEL, "p_miss": self.p_miss.to_json(),
             "risks": {name: found.to_json() for name, found in self.risks.items()},
             "numbers": {name: found.to_json() for name, found in self.numbers.items()},
@@ -172,7 +173,9 @@ class MissDrivers:
             if not held.any():
                 raise SimulationError(f"driver: in no year {kind}: nothing to compare")
         return densities(self.kept.attainment, ~self.kept.attained, parts).assign_attrs(
-            driver=driver, scenario=self.scenario.plan.name or self.scenario.file
+            driver=driver,
+            scenario=self.scenario.title,
+            run=run_text(self.run.n_paths, self.run.n_worlds, self.run.seed),
         )
 
     def _parts(self, driver: str) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from engine.analysis.sensitivity.indices import Index
 from engine.analysis.sensitivity.one_at_a_time import POINTS, Legs, bent, legs
 from engine.analysis.sensitivity.outputs import IS_MONEY, Progress, WorldOutput
 from engine.errors import EngineError, Fault, SimulationError
-from engine.names import SENSITIVITY_METHODS, SENSITIVITY_OUTPUTS
+from engine.names import SENSITIVITY_METHODS, SENSITIVITY_OUTPUTS, worlds_text
 from engine.scenario.knobs import RANDOM, uncertain
 from engine.scenario.model import Scenario
 from engine.scenario.worlds import central
@@ -108,7 +108,7 @@ class Sensitivity:
     def to_json(self) -> dict[str, Any]:
         """All figures as plain numbers, money in the plan's currency, the most influential knob first."""
         return {
-            "scenario": self._title, "method": self.method, "output": self.output, "unit": self.unit,
+            "scenario": self.scenario.title, "method": self.method, "output": self.output, "unit": self.unit,
             "worlds": self.worlds, "paths": self.paths, "samples": self.samples, "seed": self.seed,
             "interval": indices.LEVEL, "ranked_by": self.main,
             "base": None if self.legs is None else self.legs.base.to_json(), "facts": dict(self.facts),
@@ -121,10 +121,6 @@ class Sensitivity:
         if self.legs is not None:
             row["points"] = self.legs.to_json(j, factor.values(self.legs.levels[j]))
         return row
-
-    @property
-    def _title(self) -> str:
-        return self.scenario.plan.name or self.scenario.file
 
     @property
     def dataset(self) -> xr.Dataset:
@@ -142,9 +138,10 @@ class Sensitivity:
         names, units = ([getattr(self.factors[j].knob, part) for j in order] for part in ("name", "unit"))
         coords: dict[str, Any] = {"knob": names, "unit": ("knob", units)}
         attrs: dict[str, Any] = {
-            "scenario": self._title, "method": self.method, "output": self.output,
+            "scenario": self.scenario.title, "method": self.method, "output": self.output,
             "currency": self.scenario.plan.currency, "target": float(self.scenario.plan.target.central()),
             "paths": self.paths, "worlds": self.worlds,
+            "run": worlds_text(self.worlds, self.paths, self.seed),
         }  # fmt: skip
         attrs |= {name: float(value) for name, value in self.facts.items()}
         if self.legs is not None:
