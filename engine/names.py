@@ -103,3 +103,4 @@ SUMMARIES = {
     "revenue_by_stream": Variable(("world", "stream"), CURRENCY, "revenue of the stream"),
 }
 QUANTILES = "_quantiles"
+BATCH_FILES = (".parquet", ".csv", ".xlsx", ".nc")  # endings of what a batch can be exported to

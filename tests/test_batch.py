@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,7 @@ from engine import simulation
 from engine.batch import layout, reading, tally
 from engine.batch import run as running
 from engine.batch.design import Batch
+from engine.batch.export import _workbook as write_workbook
 from engine.batch.export import export
 from engine.batch.store import writing
 from engine.batch.summary import over_draws
@@ -228,6 +231,35 @@ def test_a_store_says_what_it_holds(rich: tuple[Batch, xr.Dataset]) -> None:
     assert found.attrs["engine_version"]
 
 
+def workbook(file: Path) -> dict[str, list[list[str]]]:
+    """The words of every cell, by sheet and row; of an absent one nothing."""
+    space = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+    with zipfile.ZipFile(file) as parts:
+        shared = [item.findtext(f".//{space}t") for item in ElementTree.fromstring(parts.read("xl/sharedStrings.xml"))]
+        names = [s.get("name") for s in ElementTree.fromstring(parts.read("xl/workbook.xml")).iter(f"{space}sheet")]
+        sheets = {}
+        for number, name in enumerate(names, start=1):
+            root = ElementTree.fromstring(parts.read(f"xl/worksheets/sheet{number}.xml"))
+            sheets[name] = [
+                [shared[int(c.findtext(f"{space}v"))] if c.get("t") == "s" else c.findtext(f"{space}v") for c in row]
+                for row in root.iter(f"{space}row")
+            ]
+    return sheets
+
+
+def test_a_workbook_leaves_cells_without_a_number_empty_and_words_as_they_are(
+    rich: tuple[Batch, xr.Dataset], folder: Path
+) -> None:
+    _, found = rich
+    hurt = found.copy(deep=True)
+    hurt["revenue"].values[1] = np.nan
+    hurt["error"] = ("world", np.array(["", "=1+1", ""], object))
+    write_workbook(hurt, folder / "t.xlsx")
+    head, *rows = workbook(folder / "t.xlsx")["worlds"]
+    assert [len(head) - len(row) for row in rows] == [0, 1, 0]
+    assert rows[1][-1] == "=1+1"
+
+
 def test_exports_hold_a_row_a_world(rich: tuple[Batch, xr.Dataset], folder: Path) -> None:
     batch, found = rich
     engine.run_batch(batch, folder / "store")
@@ -244,6 +276,13 @@ def test_exports_hold_a_row_a_world(rich: tuple[Batch, xr.Dataset], folder: Path
             found["monthly_revenue"].values[:, 0], rel=1e-15
         )
         assert table["loss_by_risk_slump"].to_numpy() == pytest.approx(found["loss_by_risk"].sel(risk="slump").values)
+    sheets = workbook(export(folder / "store", folder / "t.xlsx"))
+    assert list(sheets) == ["worlds", "about"]
+    head, *rows = sheets["worlds"]
+    assert head == list(tables[0].columns)
+    assert [float(row[head.index("revenue")]) for row in rows] == pytest.approx(found["revenue"].values, rel=1e-15)
+    about = {row[0]: row[1:] for row in sheets["about"] if row}
+    assert about["scenario_hash"] == [batch.scenarios[0].hash] and about["revenue"][0] == "CNY"
     read_back = engine.load(export(folder / "store", folder / "t.nc"))
     assert isinstance(read_back, xr.Dataset)
     assert np.array_equal(read_back["p_target"].values, found["p_target"].values)

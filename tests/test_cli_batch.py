@@ -117,7 +117,10 @@ def test_the_command_runs_resumes_and_exports(folder: Path, monkeypatch: pytest.
         (["--store", "s"], "BATCH: is missing; name a batch file"),
         (["b.toml", "--threads", "0"], "--store: is missing; name a folder for the results"),
         (["b.toml", "--store", "s", "--threads", "0"], "--threads: 0 is below 1"),
-        (["b.toml", "--store", "s", "--export", "r.xlsx"], "--export: r.xlsx does not end in .parquet or .csv or .nc"),
+        (
+            ["b.toml", "--store", "s", "--export", "r.xls"],
+            "--export: r.xls does not end in .parquet or .csv or .xlsx or .nc",
+        ),
         (["b.toml", "--store", "s", "--export", "no/such/r.csv"], "the folder no/such does not exist"),
         (["b.toml", "--store", "s", "--status", "--resume"], "--status: simulates nothing"),
         (["b.toml", "--store", "s"], "b.toml: no such file"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,15 @@ from engine.batch.store import EXTRA, Store
 from engine.batch.summary import table
 from engine.dataset import save
 from engine.errors import StoreError
+from engine.names import BATCH_FILES
 from engine.store import whole_file
 
 if TYPE_CHECKING:
     import xarray as xr
+    from xlsxwriter.worksheet import Worksheet
 
-SUFFIXES = (".parquet", ".csv", ".nc")
+_MOST_CELLS = (1_048_576, 16_384)  # rows and columns of a sheet
+_LONGEST = 32_767  # letters of a cell
 
 
 def export(store: str | Path, file: str | Path) -> Path:
@@ -26,8 +30,9 @@ def export(store: str | Path, file: str | Path) -> Path:
     store : str or Path
         Finished or not: a world that is missing or failed has a row too, without outputs.
     file : str or Path
-        Ends in .parquet or .csv: a table, in columns the knobs, `state`, each output with its error (quantiles as
-        ``revenue_p5``, months as ``monthly_revenue_2024-01``) and `error`. Ends in .nc: the Dataset of `open_batch`.
+        Ends in .parquet, .csv or .xlsx: a table, in columns the knobs, `state`, each output with its error (quantiles
+        as ``revenue_p5``, months as ``monthly_revenue_2024-01``) and `error`; a workbook has batch and units on its
+        second sheet. Ends in .nc: the Dataset of `open_batch`.
 
     Raises
     ------
@@ -35,17 +40,17 @@ def export(store: str | Path, file: str | Path) -> Path:
         If the store cannot be read, the file cannot be written, its ending is not known, or a package is missing.
     """
     file = Path(file)
-    if file.suffix not in SUFFIXES:
-        raise StoreError(f"{file}: does not end in {' or '.join(SUFFIXES)}")
-    write = {".parquet": _parquet, ".csv": _csv, ".nc": _netcdf}[file.suffix]
+    if file.suffix not in BATCH_FILES:
+        raise StoreError(f"{file}: does not end in {' or '.join(BATCH_FILES)}")
+    write = {".parquet": _parquet, ".csv": _csv, ".xlsx": _workbook, ".nc": _netcdf}[file.suffix]
     write(Store(store).dataset(), file)
     return file
 
 
-def _require(*packages: str) -> None:
+def _require(*packages: str, remedy: str = EXTRA) -> None:
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise StoreError(f"tables need {' and '.join(missing)}, which is not installed; {EXTRA}")
+        raise StoreError(f"tables need {' and '.join(missing)}, which is not installed; {remedy}")
 
 
 def _parquet(dataset: xr.Dataset, file: Path) -> None:
@@ -62,6 +67,52 @@ def _csv(dataset: xr.Dataset, file: Path) -> None:
 
     with whole_file(file, "the table") as temporary:
         pd.DataFrame(table(dataset)).to_csv(temporary, index=False)
+
+
+def _workbook(dataset: xr.Dataset, file: Path) -> None:
+    """A sheet of worlds, and one that says what they are."""
+    _require("xlsxwriter", remedy='install it with: pip install "attain-engine[report]"')
+    import xlsxwriter
+
+    columns = table(dataset)
+    if len(columns) > _MOST_CELLS[1] or dataset.sizes["world"] >= _MOST_CELLS[0]:
+        size = f"{dataset.sizes['world']:,} worlds of {len(columns):,} columns"
+        raise StoreError(f"{file}: {size} are more than a sheet holds; export to .parquet or .csv")
+    plain = {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": False}
+    with whole_file(file, "the workbook") as temporary, xlsxwriter.Workbook(temporary, plain) as book:
+        bold = book.add_format({"bold": True})
+        worlds = book.add_worksheet("worlds")
+        for j, (name, values) in enumerate(columns.items()):
+            worlds.write_string(0, j, name, bold)
+            for i, value in enumerate(values.tolist(), start=1):
+                _write_cell(worlds, i, j, value)
+        worlds.freeze_panes(1, 0)
+        worlds.autofilter(0, 0, dataset.sizes["world"], len(columns) - 1)
+        worlds.set_column(0, len(columns) - 1, 14)
+        about = book.add_worksheet("about")
+        for i, row in enumerate(_about(dataset)):
+            for j, value in enumerate(row):
+                about.write_string(i, j, value[:_LONGEST], bold if j == 0 else None)
+        about.set_column(0, 0, 32)
+        about.set_column(1, 2, 60)
+
+
+def _write_cell(sheet: Worksheet, row: int, column: int, value: object) -> None:
+    """A number or a word; nothing where there is no number."""
+    if not isinstance(value, (int, float)):
+        sheet.write_string(row, column, str(value))
+    elif isfinite(value):
+        sheet.write_number(row, column, value)
+
+
+def _about(dataset: xr.Dataset) -> list[tuple[str, ...]]:
+    """What reproduces the batch, then unit and meaning of every variable."""
+    facts = [(str(name), str(value)) for name, value in dataset.attrs.items()]
+    units = [
+        (str(name), str(of.attrs["units"]), str(of.attrs.get("long_name", "")))
+        for name, of in dataset.variables.items() if "units" in of.attrs
+    ]  # fmt: skip
+    return [*facts, (), *units]
 
 
 def _netcdf(dataset: xr.Dataset, file: Path) -> None:

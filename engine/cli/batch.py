@@ -19,8 +19,7 @@ from engine.cli.base import (
     progress,
 )
 from engine.errors import Fault
-
-SUFFIXES = (".parquet", ".csv", ".nc")
+from engine.names import BATCH_FILES
 
 
 @app.command()
@@ -41,7 +40,10 @@ def batch(
     export: Annotated[
         Path | None,
         typer.Option(
-            "--export", metavar="FILE", help="Write a row a world to a .parquet, .csv or .nc file.", show_default=False
+            "--export",
+            metavar="FILE",
+            help="Write a row a world to a .parquet, .csv, .xlsx or .nc file.",
+            show_default=False,
         ),
     ] = None,
     dask: Annotated[
@@ -67,8 +69,8 @@ def batch(
         options.faults.append(Fault(options.command, "--status", "simulates nothing", "drop it, or --resume"))
     if dask is not None:
         _check_place(options, dask, simulates=file is not None and not status)
-    if export is not None and export.suffix not in SUFFIXES:
-        message, remedy = f"{export} does not end in {' or '.join(SUFFIXES)}", "name a file that does"
+    if export is not None and export.suffix not in BATCH_FILES:
+        message, remedy = f"{export} does not end in {' or '.join(BATCH_FILES)}", "name a file that does"
         options.faults.append(Fault(options.command, "--export", message, remedy))
     elif export is not None:
         options.file("--export", export, export.suffix)
