@@ -1,6 +1,8 @@
 # make setup   the project's own .venv, with every extra at the versions of constraints.txt
 # make run     the forecast of the reference plan (installs first where needed)
 # make test    everything that has to hold before a change goes in
+# make charts  the pictures of the documentation
+# make bench   how fast it is, as ratios
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,8 +12,9 @@ EXTRAS := sensitivity,batch,report,notebooks,dev
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
 ARGS ?=
+PICTURES := fan scurve allocation waterfall fund tornado box stress
 
-.PHONY: setup run test bench lint format clean
+.PHONY: setup run test charts bench lint format clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -38,6 +41,13 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# the pictures of the documentation, from the reference plan
+charts: setup
+	@set -e; out=$$(mktemp -d); trap 'rm -rf "$$out"' EXIT; mkdir -p docs/images; \
+	for command in run optimise contingency sensitivity discover stress; do \
+		$(BIN)/attain $$command --charts "$$out" >/dev/null; done; \
+	for name in $(PICTURES); do cp "$$out/$$name.png" docs/images/; done
 
 bench: setup
 	$(BIN)/python -m benchmarks.run $(ARGS)
