@@ -48,8 +48,10 @@ def box(dataset: xr.Dataset, ax: Axes | None = None) -> Axes:
         ax.grid(visible=False)
         ax.spines[["left", "bottom"]].set_visible(False)
         ax.set_title(_title(attrs))
-        usual = f"Of all years {100 * attrs['share']:.1f} % miss. {PM} is one standard error."
-        note = f"Blue: what holds in these years. Grey: the factor's usual range.\n{usual}"
+        much = " by so much" if attrs["miss"] else ""
+        usual = f"Of all years {100 * attrs['share']:.1f} % miss{much}. {PM} is one standard error."
+        bars = "Blue: what holds in these years. Grey: the factor's usual range. Lengths are of ranges, not of years."
+        note = f"{bars}\n{usual}"
         ax.set_xlabel(note, fontsize=9, color=GREY, loc="left")
     return ax
 
