@@ -31,7 +31,7 @@ class Replay:
         self._dry = flag.fund_exhausted
         measures = range(value.target_value, value.target_value + (1 + len(run.scenario.targets)))
         self._kept = np.array([value.revenue] if "targets" not in self._detail else list(measures))
-        self._plan = arrays.build(run.worlds, self._detail)
+        self._plan = simulation.prepared(run, self._detail)
         self._buffer: layout.Outputs | None = None
         self.done = 0
         """Paths simulated so far."""

@@ -172,13 +172,27 @@ class Chunk:
 
 
 def chunks(n_worlds: int, first: int, paths: int, size: int = CHUNK_PATHS) -> Iterator[Chunk]:
-    """Split the paths first..first+paths-1 of all worlds: whole worlds where they are short, else parts of one."""
+    """Split the paths first..first+paths-1 of all worlds: some whole worlds where they are short, or part of one."""
     size = max(reduce.BLOCK, size - size % reduce.BLOCK)
-    step = max(1, size // paths)
+    step = min(max(1, size // paths), PREPARED_WORLDS)
     for start in range(0, n_worlds, step):
         stop = min(start + step, n_worlds)
         for path in range(0, paths, size if step == 1 else paths):
             yield Chunk(start, stop, first + path, min(size if step == 1 else paths, paths - path))
+
+
+def prepared(run: Run, detail: Collection[str] = ()) -> layout.PlanArrays:
+    """All worlds of a run, for what simulates them again and again.
+
+    Raises
+    ------
+    SimulationError
+        If they would not fit in memory.
+    """
+    one = arrays.build(run.worlds.part(0, 1), detail)
+    needed = 2 * len(run.worlds) * (one.numbers.nbytes + one.tables.nbytes)  # twice while they are put together
+    require_memory(needed, f"{len(run.worlds):,} worlds", "ask for fewer worlds")
+    return arrays.build(run.worlds, detail)
 
 
 def fill(

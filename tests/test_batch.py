@@ -102,12 +102,16 @@ def test_files_are_points(folder: Path) -> None:
     assert (found["p_attain"].values[3:] < found["p_attain"].values[:3]).all()
 
 
-@pytest.mark.parametrize(("paths", "draws", "files"), [(10, 5, 1), (70_000, 3, 1), (200_000, 2, 1), (50_000, 3, 2)])
+@pytest.mark.parametrize(
+    ("paths", "draws", "files"), [(10, 5, 1), (10, 300, 1), (70_000, 3, 1), (200_000, 2, 1), (50_000, 3, 2)]
+)
 def test_chunks_hold_every_world_once(folder: Path, paths: int, draws: int, files: int) -> None:
     text = f"paths = {paths}\nworlds = {draws}\nfiles = {json.dumps(['small.toml'] * files)}"
     batch = read(folder, text, "")
     assert [w for c in batch.chunks() for w in range(c.start, c.stop)] == list(range(batch.n_worlds))
-    assert max(len(c) for c in batch.chunks()) == min(draws, max(1, simulation.CHUNK_PATHS // paths))
+    assert max(len(c) for c in batch.chunks()) == min(
+        draws, max(1, simulation.CHUNK_PATHS // paths), simulation.PREPARED_WORLDS
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- a world's numbers

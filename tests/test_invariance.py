@@ -92,6 +92,28 @@ def test_threads_and_chunks(sampler: str) -> None:
         assert_same_bits(whole, other)
 
 
+def test_many_worlds_of_few_paths_are_prepared_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each world has tables of its own: all at once they would not fit."""
+    built: list[int] = []
+    build = arrays.build
+    monkeypatch.setattr(arrays, "build", lambda worlds, detail=(): built.append(len(worlds)) or build(worlds, detail))
+    whole = engine.simulate(uncertain(), paths=20, worlds=10, seed=4)
+    monkeypatch.setattr(simulation, "PREPARED_WORLDS", 4)
+    assert_same_bits(whole, engine.simulate(uncertain(), paths=20, worlds=10, seed=4))
+    assert built == [10, 4, 4, 2]
+
+
+def test_worlds_that_would_not_fit_all_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = simulation.plan_run(uncertain(), 10, 10, 4, "random")
+    plan = simulation.prepared(run)
+    needed = plan.numbers.nbytes + plan.tables.nbytes
+    monkeypatch.setattr(simulation, "available_memory", lambda: 4 * needed)
+    assert simulation.prepared(run).numbers.shape == plan.numbers.shape
+    monkeypatch.setattr(simulation, "available_memory", lambda: needed)
+    with pytest.raises(engine.SimulationError, match=r"10 worlds need .* GiB are free; ask for fewer worlds"):
+        simulation.prepared(run)
+
+
 def test_another_seed_gives_other_bits() -> None:
     """Negative control, also for the upper half of the seed."""
     hashes = {digest(engine.simulate(uncertain(), paths=20, worlds=2, seed=seed)) for seed in (0, 1, 2**32, 2**64 - 1)}

@@ -67,7 +67,7 @@ class Switched:
             raise SimulationError(f"risks: {', '.join(late)} come after the first {SWITCHABLE}, which can be switched")
         self._always = ALL_RISKS & ~int(sum(1 << int(r) for r in self._risk))
         self._value, self._flag = blocks.results(run.scenario, _LEAN)
-        self._plan = arrays.build(run.worlds, _LEAN)
+        self._plan = simulation.prepared(run, _LEAN)
         limitless = {f"funds.{name}.amount": endless(run) for name in run.scenario.funds}
         self._endless = arrays.revise(self._plan, run.worlds.changed(limitless))
         self._buffer = simulation.allocate(run.scenario, simulation.CACHED_PATHS, _LEAN)
@@ -78,7 +78,7 @@ class Switched:
         found = np.zeros(self.run.n_paths, np.int64)
         everyone = np.full(simulation.CACHED_PATHS, ALL_RISKS)
         scenario = self.run.scenario
-        plan, (_, flag) = arrays.build(self.run.worlds, _WHICH), blocks.results(scenario, _WHICH)
+        plan, (_, flag) = simulation.prepared(self.run, _WHICH), blocks.results(scenario, _WHICH)
         buffer = simulation.allocate(scenario, simulation.CACHED_PATHS, _WHICH)
         for start in range(0, found.size, simulation.CACHED_PATHS):
             paths = np.arange(start, min(start + simulation.CACHED_PATHS, found.size))

@@ -121,7 +121,7 @@ class Batch:
     @property
     def worlds_at_a_time(self) -> int:
         """Worlds of a chunk, at most."""
-        return max(1, simulation.CHUNK_PATHS // self.paths)
+        return min(max(1, simulation.CHUNK_PATHS // self.paths), simulation.PREPARED_WORLDS)
 
     @property
     def is_split(self) -> bool:

@@ -85,8 +85,7 @@ class WorldOutput:
         """Slices of worlds and of paths, with the scores of both, shape (worlds, paths)."""
         run = Run(worlds_at(self._scenario, self._factors, levels), self._paths, self._seed, 1)
         target = run.worlds.read("plan.target")
-        size = min(simulation.CACHED_PATHS, simulation.PREPARED_WORLDS * self._paths)
-        for chunk, out in simulation.outputs(run, (blocks.LEAN,), self._progress, size=size):
+        for chunk, out in simulation.outputs(run, (blocks.LEAN,), self._progress):
             cells = slice(chunk.start, chunk.stop)
             scores = self._scores(out).reshape(chunk.stop - chunk.start, chunk.n_paths)
             if self._output == "shortfall":
