@@ -1,6 +1,6 @@
 """What can go wrong, said so that a user can put it right."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -17,6 +17,30 @@ class Fault:
         where = ": ".join(part for part in (self.file, self.knob) if part)
         text = f"{where}: {self.message}" if where else self.message
         return f"{text}; {self.remedy}" if self.remedy else text
+
+
+_BEGUN = 3  # letters from which on a name counts as begun
+
+
+def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """The known name that is most like a word, or the only one that begins so; None where none is.
+
+    Examples
+    --------
+    >>> nearest("margni", ["margin", "growth"]), nearest("prob", ["probability", "rate"]), nearest("x", ["growth"])
+    ('margin', 'probability', None)
+    """
+    from difflib import get_close_matches
+
+    known = list(known)
+    begun = [name for name in known if len(word) >= _BEGUN and name.startswith(word)]
+    return next(iter(get_close_matches(word, known, n=1, cutoff=cutoff)), begun[0] if len(begun) == 1 else None)
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6) -> str:
+    """Remedy for a name that is not known: the nearest that is, else `otherwise`."""
+    near = nearest(word, known, cutoff)
+    return otherwise if near is None else f"did you mean {near}?"
 
 
 class EngineError(Exception):

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,7 +74,14 @@ def check(paths: int, worlds: int | None, seed: int, sampler: str, threads: int 
     SimulationError
         Naming option, value and bound.
     """
-    faults = []
+    sizes: dict[str, object] = {"paths": paths, "worlds": worlds, "seed": seed, "threads": threads}
+    faults = [
+        f"{name}: {size!r} is not a whole number, such as 100_000"
+        for name, size in sizes.items()
+        if size is not None and not isinstance(size, Integral)
+    ]
+    if faults:
+        raise SimulationError("; ".join(faults))
     if paths < 1:
         faults.append(f"paths: {paths} is below 1")
     if paths > 2**32 - 1:

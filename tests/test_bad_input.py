@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import engine
 from engine.cli import app
 from engine.errors import ScenarioError
 from engine.scenario import worlds
@@ -67,6 +69,7 @@ BAD = {
         ["plan.months", "0", "greater than or equal to 1"],
     ),
     "unknown key": (changed("margin = 0.3", "margni = 0.3"), ["streams.shop.margni", "unknown key", "margin?"]),
+    "the beginning of a key": (changed("margin = 0.3", "marg = 0.3"), ["streams.shop.marg", "did you mean margin?"]),
     "unknown table": (more("[strems.a]\nmargin = 1"), ["strems", "unknown key", "did you mean streams?"]),
     "unknown word in a quantity": (
         changed("amount = 5e6", "amount = { valeu = 5e6 }"),
@@ -93,6 +96,14 @@ BAD = {
     "severity without truncate": (
         changed("severity = 0.1", "severity = { normal = [0.1, 0.05] }", RISK),
         ["risks.war.severity", "values from -inf to inf are not at least 0", "add truncate = [0, b]"],
+    ),
+    "samples on a bound that is excluded": (
+        changed("spend = 1e6", "spend = 1, churn = { samples = [0.1, 1.0] }"),
+        ["streams.key.customers.churn", "from 0.1 to 1 are not at least 0 and below 1", "leave out 1"],
+    ),
+    "quantiles that stay on a bound": (
+        changed("spend = 1e6", 'spend = 1, churn = { quantiles = { low = 0, "0.5" = 1, high = 1 } }'),
+        ["streams.key.customers.churn", "leave out 1, which would occur"],
     ),
     "slip": (
         more("[streams.a]\nmargin = 0\nlaunch = { peak = 1, slip = { uniform = [-1, 1] } }"),
@@ -372,6 +383,42 @@ def test_bad_files(name: str, folder: Path) -> None:
     out, err = validate(file)
     assert out == ""
     assert all(part in " ".join(err.split()) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            THREE + '[correlation]\n"risks.war.occurs ~ risks.slump.occurs" = { uniform = [0, 1] }\n'
+            '"risks.slump.occurs ~ risks.delay.occurs" = 0.8',
+            ["correlation: in world", '"risks.slump.occurs ~ risks.delay.occurs" = 0.8; the nearest valid ones are'],
+        ),
+        (
+            RISK.replace("probability = 0.5", "probability = { samples = [0.5, 1.0] }") + 'timing = "hazard"',
+            ["risks.war.probability: in world", "keep the probability below 1"],
+        ),
+    ],
+)
+def test_what_breaks_in_some_world_is_named_with_it(text: str, parts: list[str]) -> None:
+    scenario = engine.parse(more(text))
+    engine.simulate(scenario, paths=10, worlds=1)
+    with pytest.raises(ScenarioError) as caught:
+        engine.simulate(scenario, paths=100, worlds=100)
+    assert all(part in str(caught.value) for part in parts), str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["paths", "worlds", "seed", "threads"])
+def test_sizes_that_are_not_whole_are_named(name: str) -> None:
+    with pytest.raises(engine.SimulationError, match=rf"^{name}: 1.5 is not a whole number"):
+        engine.simulate(engine.parse(GOOD), **{name: 1.5})
+    assert engine.simulate(engine.parse(GOOD), **{name: np.int64(1)}).sizes["path"] > 0
+
+
+def test_names_of_columns_may_stand_apart(folder: Path) -> None:
+    (folder / "spaced.csv").write_text("week, amount\n1, 4e6\n2,\n3, 6e6\n")
+    (folder / "good.toml").write_text(changed("amount = 5e6", 'amount = { samples = "spaced.csv:amount" }'))
+    found = engine.load(folder / "good.toml")
+    assert found.lines["ads"].amount.distribution.data == (4e6, 6e6)
 
 
 def test_files_that_are_none(folder: Path) -> None:

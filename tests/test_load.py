@@ -199,6 +199,11 @@ def test_samples_are_relative_to_the_file_that_names_them(family: Path) -> None:
             0.1,
         ),
         (
+            'correlation."risks.war.occurs ~ risks.slump.occurs"=0.2',
+            "correlation.risks.war.occurs ~ risks.slump.occurs",
+            0.2,
+        ),
+        (
             "correlation.risks.war.severity ~ risks.slump.occurs=-0.1",
             "correlation.risks.war.severity ~ risks.slump.occurs",
             -0.1,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from operator import attrgetter
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.batch.design import PART_PATHS, Batch
-from engine.errors import EngineError, Fault, ScenarioError
+from engine.errors import EngineError, Fault, ScenarioError, did_you_mean, nearest
 from engine.names import QUANTILES, SUMMARIES
 from engine.scenario import knobs
 from engine.scenario.load import load as load_scenario
@@ -108,8 +107,8 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        near = get_close_matches(path.name, [p.name for p in path.parent.glob("*.toml")], n=1)
-        remedy = f"did you mean {path.parent / near[0]}?" if near else "check the path"
+        near = nearest(path.name, [p.name for p in path.parent.glob("*.toml")])
+        remedy = "check the path" if near is None else f"did you mean {path.parent / near}?"
         raise ScenarioError(faults=[Fault(str(path), "", "no such file", remedy)]) from error
     except (OSError, ValueError) as error:
         message = f"cannot be read: {getattr(error, 'strerror', None) or error}"
@@ -144,10 +143,8 @@ def _fault(file: str, error: Any) -> Fault:
     if error["type"] == "extra_forbidden":
         table = _TABLES[str(error["loc"][0]) if len(error["loc"]) > 1 else ""]
         known = [field.alias or name for name, field in table.model_fields.items()]
-        near = get_close_matches(str(error["loc"][-1]), known, n=1)
-        return Fault(
-            file, where, "unknown key", f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        )
+        remedy = did_you_mean(str(error["loc"][-1]), known, f"known are {', '.join(known)}")
+        return Fault(file, where, "unknown key", remedy)
     if error["type"] == "missing":
         return Fault(file, where, "is missing", "give it")
     shown = repr(error["input"])
@@ -200,8 +197,7 @@ class _Reader:
         known = outputs()
         for j, name in enumerate(self.found.keep, 1):
             if name not in known:
-                near = get_close_matches(name, known, n=1)
-                remedy = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                remedy = did_you_mean(name, known, f"known are {', '.join(known)}")
                 self.say(f"keep.{j}", f"{name!r} is no output", remedy)
             elif name in self.found.keep[: j - 1]:
                 self.say(f"keep.{j}", f"{name!r} stands there twice", "drop one of them")
@@ -288,8 +284,7 @@ class _Reader:
             others = [other for place, other in names.items() if place != where]
             above = [other for other in others if name.startswith(f"{other}.")]
             if name not in knobs.index(base):
-                near = get_close_matches(name, knobs.index(base), n=1)
-                remedy = f"did you mean {near[0]}?" if near else "see `attain knobs`"
+                remedy = did_you_mean(name, knobs.index(base), "see `attain knobs`")
                 self.say(where, f"{name!r} is no knob of {base.file}", remedy)
             elif name in others:
                 self.say(where, f"{name} stands there twice", "keep one of them")
@@ -338,8 +333,7 @@ class _Reader:
                 remedy = f'give it a range: [design.ranges] "{pattern}" = [low, high]'
                 self.say(where, f"{pattern} {what}, not once a world", remedy)
             else:
-                near = get_close_matches(pattern, list(uncertain), n=1)
-                remedy = f"did you mean {near[0]}?" if near else "see `attain knobs --uncertain`"
+                remedy = did_you_mean(pattern, uncertain, "see `attain knobs --uncertain`")
                 self.say(where, f"{pattern!r} matches no uncertain knob of {base.file}", remedy)
         return list(found)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, get_args, get_origin
 
-from engine.errors import Fault
+from engine.errors import Fault, did_you_mean
 from engine.scenario import shape
 
 _WORD = re.compile(r"[^\W\d][\w\-]*(:[\w\-]+(&[\w\-]+:[\w\-]+)*)?|\*|\d{4}-\d\d")
@@ -42,17 +41,15 @@ def _longest(node: Mapping[str, Any], rest: str) -> str | None:
 
 
 def _near(word: str, known: Any) -> str:
-    near = get_close_matches(word, list(known), n=1, cutoff=0.5) or get_close_matches(
-        word.split(".")[0], list(known), n=1
-    )
-    return f"did you mean {near[0]}?" if near else "see `attain knobs`"
+    of_item = did_you_mean(word.split(".")[0], known, "see `attain knobs`")
+    return did_you_mean(word, known, of_item, cutoff=0.5)
 
 
 def apply(raw: dict[str, Any], change: str) -> Fault | None:
     """Apply one ``knob=value``; the value is read as TOML, a bare word as text."""
     name, equals, text = change.partition("=")
-    # a correlation's name holds no equals sign, so the first one ends the name
-    name = name.strip()
+    # a correlation's name holds no equals sign, so the first one ends the name; it may stand in quotes, as in a file
+    name = name.strip().replace('"', "")
     if not equals or not name or not text.strip():
         return Fault(ORIGIN, change, "is not of the form knob=value", "such as risks.price_war.probability=0.8")
     try:

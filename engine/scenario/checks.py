@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 
-from engine.errors import Fault
+from engine.errors import Fault, did_you_mean, nearest
 from engine.scenario import copula, drivers, knobs, selectors
 from engine.scenario.model import Risk, Scenario
 from engine.scenario.quantity import Quantity
@@ -42,10 +41,7 @@ def faults(scenario: Scenario) -> list[Fault]:
 
 def _near(word: str, known: Iterable[str]) -> str:
     known = list(known)
-    near = get_close_matches(word, known, n=1)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"known are {', '.join(known[:12])}" if known else "there is none"
+    return did_you_mean(word, known, f"known are {', '.join(known[:12])}" if known else "there is none")
 
 
 def _refer(say: Say, knob: str, name: str | None, what: str, known: Mapping[str, object]) -> None:
@@ -407,36 +403,18 @@ def _missing(scenario: Scenario, name: str) -> tuple[str, str] | None:
     known = getattr(scenario, table)
     if item in known:
         return None
-    near = get_close_matches(item, known, n=1, cutoff=0.8)  # no nearest name at any price: it may well be removed
-    typo = f", or did you mean {table}.{near[0]}{'.' * bool(part)}{part}?" if near else ""
+    near = nearest(item, known, cutoff=0.8)  # not at any price: it may well be removed
+    typo = "" if near is None else f", or did you mean {table}.{near}{'.' * bool(part)}{part}?"
     return f"there is no {table[:-1]} {item}", f"remove this correlation too{typo}"
 
 
 def _positive(say: Say, group: list[tuple[str, str, float]]) -> None:
-    """A group's matrix has a Cholesky factor; if not, print the nearest that has."""
-    names = sorted({name for first, second, _ in group for name in (first, second)})
-    if not names or any(abs(rho) > 1 for *_, rho in group):
+    """A group's matrix has a Cholesky factor."""
+    if any(abs(rho) > 1 for *_, rho in group):
         return
-    ranks = np.eye(len(names))
-    for first, second, rho in group:
-        i, j = names.index(first), names.index(second)
-        ranks[i, j] = ranks[j, i] = rho
-    if np.linalg.eigvalsh(copula.pearson(ranks))[0] >= -1e-9:
-        return
-    valid = copula.nearest_ranks(ranks)
-    given = {frozenset(pair) for *pair, _ in group}
-    unnamed = [pair for pair in combinations(names, 2) if frozenset(pair) not in given]
-    nearest = [
-        f'"{first} ~ {second}" = {rho:g}'
-        for first, second in [(first, second) for first, second, _ in group] + unnamed
-        if (rho := valid[names.index(first), names.index(second)]) or (first, second) not in unnamed
-    ]
-    asked = "; ".join(f'"{first} ~ {second}" = {rho:g}' for first, second, rho in group)
-    say(
-        "correlation",
-        f"no drivers can have these correlations, pairs not named being 0: {asked}",
-        f"the nearest valid ones are {'; '.join(nearest)}",
-    )
+    wrong = copula.impossible(group)
+    if wrong is not None:
+        say("correlation", *wrong)
 
 
 def _collisions(scenario: Scenario, say: Say) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 
 from engine.scenario.model import Response, Risk, Scenario
 from engine.scenario.quantity import Quantity
 
+TOLERANCE = 1e-9  # of the least eigenvalue, and of a pivot, of a correlation matrix
 OCCURS, SEVERITY, DURATION, EFFECTIVENESS = "occurs", "severity", "duration", "response.effectiveness"
 
 
@@ -61,6 +63,30 @@ def driver_names(scenario: Scenario) -> Iterator[str]:
 def pearson(rho: np.ndarray) -> np.ndarray:
     """Pearson correlation of normal scores whose rank correlation is `rho` (Pearson 1907)."""
     return 2.0 * np.sin(np.pi * rho / 6.0)
+
+
+def impossible(group: Sequence[tuple[str, str, float]]) -> tuple[str, str] | None:
+    """What is wrong with rank correlations that nothing can have together, and the nearest; None where it can."""
+    names = sorted({name for first, second, _ in group for name in (first, second)})
+    ranks = np.eye(len(names))
+    for first, second, rho in group:
+        i, j = names.index(first), names.index(second)
+        ranks[i, j] = ranks[j, i] = rho
+    if not names or np.linalg.eigvalsh(pearson(ranks))[0] >= -TOLERANCE:
+        return None
+    valid = nearest_ranks(ranks)
+    given = {frozenset(pair) for *pair, _ in group}
+    unnamed = [pair for pair in combinations(names, 2) if frozenset(pair) not in given]
+    nearest = [
+        f'"{first} ~ {second}" = {rho:g}'
+        for first, second in [(first, second) for first, second, _ in group] + unnamed
+        if (rho := valid[names.index(first), names.index(second)]) or (first, second) not in unnamed
+    ]
+    asked = "; ".join(f'"{first} ~ {second}" = {rho:g}' for first, second, rho in group)
+    return (
+        f"no drivers can have these correlations, pairs not named being 0: {asked}",
+        f"the nearest valid ones are {'; '.join(nearest)}",
+    )
 
 
 def nearest_ranks(ranks: np.ndarray) -> np.ndarray:

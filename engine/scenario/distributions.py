@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Z95 = 1.6448536269514722  # standard normal quantile of 0.95: a lognormal's p95 over its median is exp(Z95 sigma)
 PERT_LAMBDA = 4.0
 LEAST_MASS = 1e-6  # F near 1 is known to 1e-16: of less mass than this the tails would not keep their 1e-3
+_ATOM = 1e-9  # probability from which on a value counts as one that occurs
 _MEAN_POINTS = (np.arange(8192) + 0.5) / 8192
 
 Values = Mapping[str, np.ndarray]
@@ -91,6 +92,14 @@ class Distribution:
         if self.truncate:
             low, high = np.maximum(low, values["truncate.1"]), np.minimum(high, values["truncate.2"])
         return np.asarray(low, float), np.asarray(high, float)
+
+    def attained(self, values: Values) -> tuple[np.ndarray, np.ndarray]:
+        """Whether the least value occurs, and the greatest: a continuous distribution never draws its ends."""
+        cdf, (low, high) = FAMILIES[self.family].cdf, self.support(values)
+        below, mass = self._interval(values) if self.truncate else (0.0, 1.0)
+        at_low = (cdf(self, low, values) - below) / mass
+        at_high = 1.0 - (cdf(self, np.nextafter(high, -np.inf), values) - below) / mass
+        return (at_low > _ATOM) | (low == high), (at_high > _ATOM) | (low == high)
 
     def mean(self, values: Values) -> np.ndarray:
         """Mean, one number for each world of `values`."""

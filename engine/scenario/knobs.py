@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import Fault, ScenarioError
+from engine.errors import Fault, ScenarioError, did_you_mean
 from engine.scenario.distributions import Distribution
 from engine.scenario.model import ANY, CURRENCY, Part, Scenario, Spec, spec_of
 from engine.scenario.quantity import LARGEST, Quantity
@@ -138,10 +138,7 @@ def read(scenario: Scenario, name: str) -> Quantity:
     """
     found = index(scenario).get(name)
     if found is None:
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, index(scenario), n=1)
-        remedy = f"did you mean {near[0]}?" if near else "see `attain knobs`"
+        remedy = did_you_mean(name, index(scenario), "see `attain knobs`")
         raise ScenarioError(faults=[Fault(scenario.file, name, "no such knob", remedy)])
     return found.quantity
 
@@ -197,13 +194,33 @@ def check_support(scenario: Scenario, knob: Knob, values: Mapping[str, np.ndarra
         Naming the knob, the bound and the first such world.
     """
     assert knob.quantity.distribution is not None
-    low, high = np.broadcast_arrays(*knob.quantity.distribution.support(values))
-    if knob.spec.holds(float(low.min()), float(high.max()), point=False):
-        return
-    for world, (a, b) in enumerate(zip(low.ravel(), high.ravel(), strict=True)):
-        if not knob.spec.holds(float(a), float(b), point=False):
-            message = f"in world {world}: values from {a:.6g} to {b:.6g} are not {knob.spec.bounds}"
-            raise ScenarioError(faults=[Fault(scenario.file, knob.name, message, _truncate(knob.spec))])
+    found = _unheld(knob.spec, knob.quantity.distribution, values)
+    if found is not None:
+        world, message, remedy = found
+        raise ScenarioError(faults=[Fault(scenario.file, knob.name, f"in world {world}: {message}", remedy)])
+
+
+def _unheld(spec: Spec, distribution: Distribution, values: Mapping[str, np.ndarray]) -> tuple[int, str, str] | None:
+    """The first world in which a distribution leaves the bounds, with message and remedy; None where there is none."""
+    low, high = (np.ravel(end) for end in np.broadcast_arrays(*distribution.support(values)))
+    if spec.holds(float(low.min()), float(high.max())):
+        return None
+    at_low, at_high = (np.broadcast_to(np.ravel(at), low.shape) for at in distribution.attained(values))
+    inside = spec.holds(float(low.min()), float(high.max()), False, False)
+    if inside and not at_low.any() and not at_high.any():
+        return None
+    for world, ends in enumerate(zip(low.tolist(), high.tolist(), at_low, at_high, strict=True)):
+        if not spec.holds(*ends):
+            message = f"values from {ends[0]:.6g} to {ends[1]:.6g} are not {spec.bounds}"
+            return world, message, _off_the_bound(spec, *ends[:2]) if inside else _truncate(spec)
+    return None
+
+
+def _off_the_bound(spec: Spec, low: float, high: float) -> str:
+    """Remedy for values that lie on a bound which is excluded: cutting them off at it would leave them there."""
+    sides = ((low, spec.low, spec.open_low), (high, spec.high, spec.open_high))
+    ends = [f"{end:.6g}" for end, bound, is_open in sides if is_open and end == bound]
+    return f"leave out {' and '.join(ends)}, which would occur"
 
 
 def _truncate(spec: Spec) -> str:
@@ -223,7 +240,5 @@ def range_fault(knob: Knob) -> tuple[str, str] | None:
     if quantity.distribution is None or any(q.distribution is not None for q in quantity.distribution.params.values()):
         return None
     values = {suffix: np.full(1, q.value) for suffix, q in quantity.distribution.params.items()}
-    low, high = (float(np.ravel(end)[0]) for end in quantity.distribution.support(values))
-    if spec.holds(low, high, point=low == high):
-        return None
-    return f"values from {low:.6g} to {high:.6g} are not {spec.bounds}", _truncate(spec)
+    found = _unheld(spec, quantity.distribution, values)
+    return None if found is None else found[1:]

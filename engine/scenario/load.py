@@ -7,14 +7,13 @@ import csv
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import ValidationError
 
-from engine.errors import Fault, ScenarioError
+from engine.errors import Fault, ScenarioError, did_you_mean, nearest
 from engine.scenario import changes, checks, shape
 from engine.scenario.model import Scenario
 from engine.scenario.quantity import UNKNOWN, QuantityError
@@ -114,8 +113,8 @@ def _nearby(path: Path) -> str:
         names = [p.name for p in path.parent.glob("*.toml")]
     except OSError:
         return "check the path"
-    near = get_close_matches(path.name, names, n=1)
-    return f"did you mean {path.parent / near[0]}?" if near else "check the path"
+    near = nearest(path.name, names)
+    return "check the path" if near is None else f"did you mean {path.parent / near}?"
 
 
 def _toml(text: str, file: str) -> dict[str, Any]:
@@ -223,6 +222,7 @@ def _samples(text: str, folder: Path) -> tuple[list[float], tuple[str, str] | No
             return [], (f"{path}: no such file", "the path is relative to the file that names it")
         with path.open(newline="", encoding="utf-8-sig") as lines:
             rows = csv.DictReader(lines)
+            rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
             if column not in (rows.fieldnames or ()):
                 known = ", ".join(rows.fieldnames or ())
                 return [], (f"{path.name} has no column {column!r}", f"its columns are {known}")
@@ -328,8 +328,7 @@ def _faults_of(error: Any, raw: Any, file: str) -> Iterator[Fault]:
         known = list(shape.fields(table)) if shape.is_part(table) else []
         if not path[:-1]:
             known += _DIRECTIVES
-        near = get_close_matches(str(path[-1]), known, n=1)
-        yield Fault(file, knob, "unknown key", f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
+        yield Fault(file, knob, "unknown key", did_you_mean(str(path[-1]), known, f"known are {', '.join(known)}"))
     elif kind == "missing" and isinstance(error["loc"][-1], int):
         yield Fault(file, knob, f"{_shown(error['input'])} has too few items", "give them all")
     elif kind == "missing":

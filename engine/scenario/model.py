@@ -44,10 +44,10 @@ class Spec:
     open_high: bool = False
     random: bool = False
 
-    def holds(self, low: float, high: float, point: bool = True) -> bool:
-        """Whether [low, high] lies within the bounds; an open bound is never drawn: only a point may not touch it."""
-        inside_low = low > self.low if self.open_low and point else low >= self.low
-        inside_high = high < self.high if self.open_high and point else high <= self.high
+    def holds(self, low: float, high: float, at_low: bool = True, at_high: bool = True) -> bool:
+        """Whether [low, high] lies within the bounds; an end that never occurs may touch an open one."""
+        inside_low = low > self.low if self.open_low and at_low else low >= self.low
+        inside_high = high < self.high if self.open_high and at_high else high <= self.high
         return inside_low and inside_high
 
     @property

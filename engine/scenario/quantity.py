@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from pydantic_core import core_schema
 
+from engine.errors import did_you_mean
 from engine.scenario.distributions import FAMILIES, Distribution, scipy_shapes
 
 LARGEST = 1e15  # nothing in a sales plan is larger; beyond it sums lose whole units
@@ -330,5 +330,4 @@ def _shown(raw: Any) -> str:
 
 
 def _suggest(word: str, known: list[str]) -> str:
-    near = get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+    return did_you_mean(word, known, f"known are {', '.join(known)}")

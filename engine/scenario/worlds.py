@@ -294,6 +294,11 @@ def check_together(scenario: Scenario, values: Mapping[str, np.ndarray]) -> None
         if risk.timing == "hazard" and knob in values:
             remedy = 'keep the probability below 1, or give timing = "uniform"'
             refuse(knob, values[knob] >= 1.0, "a constant hazard cannot be certain to strike", remedy)
+    linked = pairs(scenario, of_paths=True)
+    if any(knob in values for *_, knob in linked):
+        drivers_of = sorted({name for first, second, _ in linked for name in (first, second)})
+        place = {name: j for j, name in enumerate(drivers_of)}
+        factor(drivers_of, [(place[a], place[b], np.ravel(read(knob))) for a, b, knob in linked], scenario.file)
 
 
 def parameters_of(name: str, quantity: Quantity, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -338,16 +343,22 @@ def factor(names: list[str], rho: list[tuple[int, int, np.ndarray]], file: str) 
         for j in range(i + 1):
             rest = matrix[:, i, j] - (lower[:, i, :j] * lower[:, j, :j]).sum(axis=1)
             if i == j:
-                if (rest < -1e-9).any():
-                    message = f"the matrix of {', '.join(names)} is not positive semi-definite in some world"
-                    raise ScenarioError(
-                        message, [Fault(file, "correlation", message, "draw the correlations closer to 0")]
-                    )
+                if (rest < -copula.TOLERANCE).any():
+                    raise _not_positive(names, rho, int(np.argmax(rest < -copula.TOLERANCE)), file)
                 lower[:, i, i] = np.sqrt(np.maximum(rest, 0.0))
             else:
                 pivot = lower[:, j, j]
-                lower[:, i, j] = np.where(pivot > 1e-9, rest / np.where(pivot > 1e-9, pivot, 1.0), 0.0)
+                usable = pivot > copula.TOLERANCE
+                lower[:, i, j] = np.where(usable, rest / np.where(usable, pivot, 1.0), 0.0)
     return lower
+
+
+def _not_positive(names: list[str], rho: list[tuple[int, int, np.ndarray]], world: int, file: str) -> ScenarioError:
+    """The error of a world whose correlations no drivers can have together."""
+    group = [(names[i], names[j], float(r[world if r.size > 1 else 0])) for i, j, r in rho]
+    found = copula.impossible(group)
+    message, remedy = found or (f"the matrix of {', '.join(names)} is not positive semi-definite", "move it towards 0")
+    return ScenarioError(faults=[Fault(file, "correlation", f"in world {world}: {message}", remedy)])
 
 
 def _linked(scenario: Scenario, base: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
