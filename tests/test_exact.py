@@ -565,6 +565,26 @@ def test_two_risks_share_a_short_fund_alike() -> None:
         assert_exact(first(result, "revenue_by_stream", stream=name), YEAR - MONTH * (1 - left))
 
 
+@pytest.mark.parametrize(
+    ("lag", "cost_ratio", "amount", "covered"),
+    [
+        (0.0, 0.1, 0.0, False), (1.5, 0.1, 0.0, False), (0.0, 0.1, 1e9, True), (0.0, 0.0, 0.0, True),
+    ],
+)  # fmt: skip
+def test_a_decay_asks_an_empty_fund_for_ever(lag: float, cost_ratio: float, amount: float, covered: bool) -> None:
+    """However far it has fallen, it needs something: the answer to another risk, which costs nothing, is not covered.
+
+    Negative controls: a fund that has money; a decay whose answer costs nothing.
+    """
+    fading = {"effectiveness": 0.5, "cost_ratio": cost_ratio, "lag_days": 30 * lag, "fund": "reserve"}
+    result = run(
+        risk("fault", window=[0, 0], severity=0.3, duration=0.1, shape="decay", response=fading),
+        risk("war", window=[9, 9], severity=0.2, duration=2, response={"effectiveness": 1.0, "fund": "reserve"}),
+        fund(amount=amount),
+    )
+    assert_exact(first(result, "loss", risk="war"), 0.0 if covered else 0.2 * 2 * MONTH, atol=1e-9)
+
+
 def test_other_funds_are_left_alone() -> None:
     parts = [
         risk("a", window=[2, 2], severity=0.4, duration=1, response=ANSWER),

@@ -15,7 +15,7 @@ import numpy as np
 import oracles
 import pytest
 import xarray as xr
-from small import everything, plan, risk, scenario, stream
+from small import everything, fund, plan, risk, scenario, stream
 
 import engine
 from engine.names import VARIABLES
@@ -121,6 +121,27 @@ def test_every_mechanism(target: float) -> None:
     """At a low target no review acts, at a high one the funds run dry."""
     parts = [part.replace("3200.0", repr(target)) for part in everything()]
     compare_central(scenario(*parts), seed=3, paths=40, rtol=NORMAL)
+
+
+def test_a_fund_that_short_outages_empty() -> None:
+    """They decay within days, but what is left of their needs keeps an empty fund from covering the price war."""
+    answer = {"fund": "reserve"}
+    given = scenario(
+        stream("a", baseline=600.0), stream("b", baseline=600.0), fund(amount=0.1),
+        risk(
+            "outage", rate=4.0, max_events=12, severity={"uniform": [0.1, 0.6]}, duration={"uniform": [0.03, 0.08]},
+            shape="decay", exposure={"a": 1.0, "b": -0.5}, response={"effectiveness": 0.5, "cost_ratio": 0.2, **answer},
+        ),
+        risk(
+            "blip", probability=0.5, severity=0.4, duration=0.03, shape="decay",
+            response={"effectiveness": 0.5, "cost_ratio": 0.2, **answer},
+        ),
+        risk(
+            "price_war", probability=0.8, severity={"uniform": [0.1, 0.3]}, duration={"uniform": [2, 8]},
+            response={"effectiveness": 0.6, "lag_days": 3, **answer},
+        ),
+    )  # fmt: skip
+    compare_central(given, seed=4, paths=300, rtol=CLOSED)
 
 
 def test_the_comparison_can_fail() -> None:

@@ -1,7 +1,7 @@
 """Hits: the share of its sales that a risk takes from each class of streams, after the responses (model 3.4, 3.5)."""
 
 from engine.kernels.jit import part, step
-from engine.kernels.needs import expose, need_row, pay
+from engine.kernels.needs import ask_on, asks_on, expose, need_row, pay
 from engine.kernels.profiles import sum_bases
 from engine.kernels.rows import add, add_product, fill
 
@@ -88,6 +88,8 @@ def respond(
             need_row(number, whole, at, row, block, mark, marks, span, r, month, n)
             if whole[at.fund + r] >= 0:
                 add(block, row.fund_need + whole[at.fund + r], row.need + r, n)
+        if asks_on(number, whole, at, r):
+            ask_on(whole, at, row, block, mark, marks, r, row.fund_need + whole[at.fund + r], n)
     for f in range(funds):
         pay(block, row.fund_need + f, value.fund_balance + f, row.cover + f + 1, value.fund_need + f, exhausted + f, n)
     for r in range(at.risks):

@@ -275,6 +275,7 @@ class RowAt(NamedTuple):
     open_severity: int  # r: sum of S o
     net_severity: int  # r: sum of S (o - a m oR)
     need: int  # r
+    lasting: int  # r: next to nothing, where a decay has asked for money
     fund_need: int  # f
     cover: int  # f + 1, the first all ones: money from outside
     backlog: int

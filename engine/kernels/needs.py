@@ -2,7 +2,9 @@
 
 from engine.kernels.jit import part, step
 from engine.kernels.risks import NEVER, step_part
-from engine.kernels.rows import add_product, add_scaled, fill
+from engine.kernels.rows import add, add_product, add_scaled, fill
+
+_LITTLE = 1e-300  # money, lost in any sum
 
 
 @step
@@ -115,6 +117,34 @@ def need_row(number, whole, at, row, block, mark, marks, span, r, month, n):
         share = row.work
         cover_risk(whole, at, row, block, span, r, row.respond, share, month, n)
         add_scaled(block, out, monthly, share, n)
+
+
+@step
+def asks_on(number, whole, at, r):
+    """Whether the response to a risk, once it has asked a fund for money, does so in every month: ever less of it."""
+    return whole[at.decay + r] == 1 and number[at.cost_ratio + r] > 0.0 and whole[at.fund + r] >= 0
+
+
+@step
+def note_lasting(block, need, answered, lasting, n):
+    """lasting = next to nothing where there is a need, or was when the decay was last open; else 0."""
+    for p in range(n):
+        before = block[lasting, p]
+        left = 0.0 if block[answered, p] > 0.0 else before
+        block[lasting, p] = _LITTLE if block[need, p] > 0.0 else left
+
+
+@step
+def ask_on(whole, at, row, block, mark, marks, r, fund_need, n):
+    """A decay that is no longer open still needs something: an empty fund then covers nobody, whoever else asks it."""
+    if mark[marks.risk_live + r]:
+        answered = row.work
+        fill(block, answered, 0.0, n)
+        for o in range(whole[at.first + r], whole[at.first + r + 1]):
+            if mark[marks.open + o]:
+                add(block, answered, row.answered + o, n)
+        note_lasting(block, row.need + r, answered, row.lasting + r, n)
+    add(block, fund_need, row.lasting + r, n)
 
 
 @step

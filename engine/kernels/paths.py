@@ -3,6 +3,7 @@
 from engine.kernels.demand import COMMON
 from engine.kernels.jit import step
 from engine.kernels.layout import SLOTS_PER_RISK, SWITCHABLE
+from engine.kernels.needs import asks_on
 from engine.kernels.philox import uniforms
 from engine.kernels.risks import NEVER, draw_field, note_span, settle, start_by_probability, start_by_rate, switch_off
 from engine.kernels.rows import add_scaled, copy, fill, largest, take_given
@@ -180,6 +181,8 @@ def draw_paths(number, whole, tables, at, world, row, block, cells, mark, span, 
     risk = at.risk
     for r in range(risk.risks):
         fill(block, row.previous + r, number[risk.begin + r], n)
+        if asks_on(number, whole, risk, r):
+            fill(block, row.lasting + r, 0.0, n)
         mark[at.mark.signed + r] = whole[risk.signed + r]
     for k in range(max(risk.most, 1)):
         if k < at.copula.occurrences:

@@ -8,7 +8,7 @@ from engine.kernels.rows import largest, smallest
 from engine.kernels.variates import exp, log, quantile_row
 
 NEVER = 1e9  # start of an occurrence that does not happen
-_GONE = 1e-12  # height below which a decay counts as over: far below 1e-9 of any revenue
+_GONE = 1e-12  # height below which a decay takes nothing any more: far below 1e-9 of any revenue
 _FADED = 27.7  # time constants after which every decay is over, exp(-27.7) being below _GONE
 
 
