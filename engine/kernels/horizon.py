@@ -18,8 +18,13 @@ LANES = 192
 
 @step
 def _reset(number, at, block, mark, n):
-    """Bring the block to the start of the horizon."""
-    for j in range(at.value.size + at.flag.size):
+    """Bring the block to the start of the horizon; what each month or the end sets is left as it is."""
+    value, flags = at.value, at.value.size
+    for j in range(value.monthly_revenue):
+        fill(block, j, 0.0, n)
+    for j in range(value.loss, flags + at.flag.target_met):
+        fill(block, j, 0.0, n)
+    for j in range(flags + at.flag.struck, flags + at.flag.size):
         fill(block, j, 0.0, n)
     for f in range(at.control.funds):
         fill(block, at.value.fund_balance + f, number[at.control.fund_amount + f], n)
@@ -36,8 +41,8 @@ def _reset(number, at, block, mark, n):
         fill(block, at.row.spoken + v, -1.0, n)
     for j in range(at.stream.clients):
         fill(block, at.value.customers + j, number[at.stream.client_count + j], n)
-    for j in range(5 * at.target.sets):
-        fill(block, at.row.set_revenue + j, 0.0, n)
+    for j in range(3 * at.target.sets):
+        fill(block, at.row.set_before + j, 0.0, n)
     fill(block, at.row.cumulative, 0.0, n)
     fill(block, at.row.state, 0.0, n)
 

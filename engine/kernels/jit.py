@@ -145,12 +145,20 @@ def kept_by_thread(key: Hashable, make: Callable[[], Any]) -> Any:
     return _OF_THREAD.made
 
 
-_PIECES = 8  # for each thread: the last ones to finish keep the others waiting only shortly
-
-
 @lru_cache(maxsize=4)
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="attain")
+
+
+def _edges(jobs: int, threads: int) -> list[int]:
+    """Where pieces of work begin and end: ever smaller ones, so that the last keeps nobody waiting for long.
+
+    Guided self-scheduling (Polychronopoulos and Kuck 1987), each piece half of what a thread has still to do.
+    """
+    edges = [0]
+    while edges[-1] < jobs:
+        edges.append(edges[-1] + max(1, (jobs - edges[-1]) // (2 * threads)))
+    return edges
 
 
 def share_out(function: Callable[[int, int], None], jobs: int) -> None:
@@ -163,7 +171,6 @@ def share_out(function: Callable[[int, int], None], jobs: int) -> None:
     if threads <= 1:
         function(0, jobs)
         return
-    pieces = min(jobs, threads * _PIECES)
-    edges = [jobs * k // pieces for k in range(pieces + 1)]
+    edges = _edges(jobs, threads)
     for _ in _pool(threads).map(function, edges[:-1], edges[1:]):
         pass

@@ -39,10 +39,14 @@ def sum_clients(whole, at, client, block, source, out, n):
 
 @step
 def start(whole, at, block, tally, n):
-    """Reset the four rows of each target: measure and divisor of `where`, then of `of`."""
+    """Reset the rows of each target, of four those it has: measure and divisor of `where`, then of `of`."""
     for q in range(at.targets):
-        for j in range(4):
-            fill(block, tally + 4 * q + j, 1.0 if whole[at.measure + q] == RETENTION else 0.0, n)
+        measure, sides = whole[at.measure + q], 1 if whole[at.of + q] < 0 else 2
+        for side in range(sides):
+            value = tally + 4 * q + 2 * side
+            fill(block, value, 1.0 if measure == RETENTION else 0.0, n)
+            if measure == MARGIN_RATE:
+                fill(block, value + 1, 0.0, n)
 
 
 @step
@@ -114,7 +118,8 @@ def finish(number, whole, at, row, block, funds, balance, overrun, met, n):
         else:
             if measure == MARGIN_RATE:
                 divide(block, value, value + 1, n)
-                divide(block, value + 2, value + 3, n)
             if whole[at.of + q] >= 0:
+                if measure == MARGIN_RATE:
+                    divide(block, value + 2, value + 3, n)
                 divide(block, value, value + 2, n)
         judge(block, value, number[at.bound + q], whole[at.at_least + q] == 1, met + q, n)
