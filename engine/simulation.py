@@ -189,6 +189,11 @@ def chunks(n_worlds: int, first: int, paths: int, size: int = CHUNK_PATHS) -> It
             yield Chunk(start, stop, first + path, min(size if step == 1 else paths, paths - path))
 
 
+def _world_bytes(plan: layout.PlanArrays) -> int:
+    """Memory of what worlds have of their own, and of the tables that they share."""
+    return plan.numbers.nbytes + plan.tables.nbytes
+
+
 def prepared(run: Run, detail: Collection[str] = ()) -> layout.PlanArrays:
     """All worlds of a run, for what simulates them again and again.
 
@@ -197,8 +202,8 @@ def prepared(run: Run, detail: Collection[str] = ()) -> layout.PlanArrays:
     SimulationError
         If they would not fit in memory.
     """
-    one = arrays.build(run.worlds.part(0, 1), detail)
-    needed = 2 * len(run.worlds) * (one.numbers.nbytes + one.tables.nbytes)  # twice while they are put together
+    one, two = (_world_bytes(arrays.build(run.worlds.part(0, n), detail)) for n in (1, min(2, len(run.worlds))))
+    needed = 2 * (one + (len(run.worlds) - 1) * (two - one))  # twice while they are put together
     require_memory(needed, f"{len(run.worlds):,} worlds", "ask for fewer worlds")
     return arrays.build(run.worlds, detail)
 

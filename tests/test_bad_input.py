@@ -421,6 +421,14 @@ def test_names_of_columns_may_stand_apart(folder: Path) -> None:
     assert found.lines["ads"].amount.distribution.data == (4e6, 6e6)
 
 
+@pytest.mark.parametrize(
+    "persistence",
+    ['{ quantiles = { low = 0.1, "0.5" = 0.9, high = 1 } }', "{ beta = [2, 0.5] }", "{ uniform = [0.99999999, 1] }"],
+)
+def test_a_bound_that_is_excluded_may_be_an_end_that_is_never_drawn(persistence: str) -> None:
+    engine.simulate(engine.parse(more(f"[demand]\npersistence = {persistence}")), paths=1000, worlds=1000)
+
+
 def test_files_that_are_none(folder: Path) -> None:
     binary, empty = folder / "binary.toml", folder / "empty.toml"
     binary.write_bytes(b"\x00\xff\xfe")

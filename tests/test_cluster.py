@@ -269,6 +269,11 @@ def _is_alive(process: int) -> bool:
         return False
 
 
+def _heed_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so would all that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_an_interrupt_commits_what_is_done(folder: Path) -> None:
     """Ctrl-C in a terminal reaches all processes of the command: none complains, all end."""
     store = folder / "store"
@@ -276,7 +281,7 @@ def test_an_interrupt_commits_what_is_done(folder: Path) -> None:
     arguments = [sys.executable, "-m", "engine", "batch", str(file), "--store", str(store), "--dask", "local:2"]
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, preexec_fn=_heed_interrupts,
     ) as child:  # fmt: skip
         while child.poll() is None and not ((store / "worlds.icechunk").exists() and status(store).done):
             time.sleep(0.2)

@@ -92,6 +92,28 @@ def test_threads_and_chunks(sampler: str) -> None:
         assert_same_bits(whole, other)
 
 
+def test_a_risk_that_strikes_nobody_costs_nothing_whatever_ran_before() -> None:
+    """Threads keep their memory: a row that is not written would hold what another plan left there."""
+
+    def costs(exposed: dict[str, dict[str, float]]) -> list[float]:
+        answer = {"effectiveness": 0.5, "cost_ratio": 0.5, "fund": "reserve"}
+        risks = [risk(name, severity=0.5, window=[0, 0], exposure=at, response=answer) for name, at in exposed.items()]
+        found = engine.simulate(scenario(*risks, fund(amount=1000.0)), paths=10, worlds=1, threads=1)
+        return found["response_cost"].mean(["world", "path"]).values.tolist()
+
+    only_b, only_a = {"a": {}, "b": {"*": 1.0}}, {"a": {"*": 1.0}, "b": {}}
+    assert costs(only_a) == [25.0, 0.0]  # two months of half of half of half of 100
+    assert costs(only_b) == [0.0, 25.0]
+
+
+@pytest.mark.parametrize("start", [1.0, np.nextafter(1.0, 0.0), np.nextafter(1.0, 2.0)])
+def test_a_decay_that_starts_at_the_edge_of_a_month(start: float) -> None:
+    text = risk(severity=0.5, duration=1.0, window=[start, start], shape="decay")
+    found = engine.simulate(scenario(text), paths=1, worlds=1)["monthly_revenue"].values.ravel()
+    height = np.exp(-np.arange(12.0))
+    assert found == pytest.approx(np.append(100.0, 100.0 * (1.0 + 0.5 * np.diff(height))))
+
+
 def test_many_worlds_of_few_paths_are_prepared_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each world has tables of its own: all at once they would not fit."""
     built: list[int] = []

@@ -183,6 +183,20 @@ def test_below_the_fan_stands_how_far_each_line_is_from_the_plan() -> None:
     assert low < -0.15 and high >= 0.0
 
 
+def test_a_fan_of_one_month_shows_points_and_one_may_lie_anywhere() -> None:
+    dataset = MadeUpForecast().fan.assign_attrs(lags=[])
+    ax = fan(dataset.isel(month=[0]))
+    assert all(line.get_marker() == "o" for line in ax.get_figure().axes[1].get_lines())
+    flat = dataset.copy(deep=True)
+    flat["cumulative"] = flat["plan"] + 0.0 * flat["cumulative"]
+    low, high = fan(flat).get_figure().axes[1].get_ylim()
+    assert low < 0.0 < high
+    figure = Figure()
+    upper = fan(dataset, figure.add_axes((0.1, 0.1, 0.8, 0.8)))
+    lower = figure.axes[1]
+    assert upper.get_position().y0 > lower.get_position().y1 > lower.get_position().y0 == pytest.approx(0.1)
+
+
 def test_the_matrix_places_risks_and_keeps_labels_apart() -> None:
     names = ["a_long_name_of_a_risk", "another_long_name", "third"]
     columns = {"p": [0.8, 0.8, 0.79], "impact": [0.1, 0.12, 0.11], "p_se": [0.01] * 3, "impact_se": [0.01] * 3}

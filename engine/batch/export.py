@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
+from io import BytesIO
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from xlsxwriter.worksheet import Worksheet
 
 _MOST_CELLS = (1_048_576, 16_384)  # rows and columns of a sheet
-_LONGEST = 32_767  # letters of a cell
 
 
 def export(store: str | Path, file: str | Path) -> Path:
@@ -70,7 +70,7 @@ def _csv(dataset: xr.Dataset, file: Path) -> None:
 
 
 def _workbook(dataset: xr.Dataset, file: Path) -> None:
-    """A sheet of worlds, and one that says what they are."""
+    """A sheet of worlds, and one that says what they are; a cell keeps at most 32,767 letters."""
     _require("xlsxwriter", remedy='install it with: pip install "attain-engine[report]"')
     import xlsxwriter
 
@@ -78,8 +78,8 @@ def _workbook(dataset: xr.Dataset, file: Path) -> None:
     if len(columns) > _MOST_CELLS[1] or dataset.sizes["world"] >= _MOST_CELLS[0]:
         size = f"{dataset.sizes['world']:,} worlds of {len(columns):,} columns"
         raise StoreError(f"{file}: {size} are more than a sheet holds; export to .parquet or .csv")
-    plain = {"strings_to_formulas": False, "strings_to_urls": False, "nan_inf_to_errors": False}
-    with whole_file(file, "the workbook") as temporary, xlsxwriter.Workbook(temporary, plain) as book:
+    content = BytesIO()  # the library's own errors of writing are no OSError
+    with xlsxwriter.Workbook(content) as book:
         bold = book.add_format({"bold": True})
         worlds = book.add_worksheet("worlds")
         for j, (name, values) in enumerate(columns.items()):
@@ -92,9 +92,11 @@ def _workbook(dataset: xr.Dataset, file: Path) -> None:
         about = book.add_worksheet("about")
         for i, row in enumerate(_about(dataset)):
             for j, value in enumerate(row):
-                about.write_string(i, j, value[:_LONGEST], bold if j == 0 else None)
+                about.write_string(i, j, value, bold if j == 0 else None)
         about.set_column(0, 0, 32)
         about.set_column(1, 2, 60)
+    with whole_file(file, "the workbook") as temporary:
+        Path(temporary).write_bytes(content.getvalue())
 
 
 def _write_cell(sheet: Worksheet, row: int, column: int, value: object) -> None:

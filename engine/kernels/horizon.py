@@ -36,6 +36,7 @@ def _reset(number, at, block, mark, n):
         mark[j] = 0
     for b in range(at.line.lines):
         fill(block, at.row.extra + b, 0.0, n)
+    for b in range(at.line.lines + 1):
         fill(block, at.row.decided + b, 0.0, n)
     for v in range(at.control.levels):
         fill(block, at.row.spoken + v, -1.0, n)

@@ -93,7 +93,7 @@ compiled = _cached()
 # a step of the path loop, called by compiled code alone: it needs no door to Python, and as nothing is allocated in it,
 # no counts of references, which cost more than many a loop
 step = _cached(no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)
-# a step that is called at one place: to hand on a dozen arrays and rows takes as long as many a step
+# a step that is called at one place, or a short one: to hand on a dozen arrays and rows takes as long as many a step
 part = _cached(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True, _nrt=False)
 # a function of one lane: a call inside a lane loop that is not inlined keeps the loop from becoming vector code
 lane = _cached(forceinline=True, _nrt=False)

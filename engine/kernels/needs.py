@@ -90,9 +90,9 @@ def protect_classes(number, whole, at, row, block, r, o, ratio, only, out, n):
 
 @part
 def protected_row(number, whole, at, row, block, mark, marks, r, ratio, out, n):
-    """out = `ratio` of the revenue that the responses to the occurrences of a risk protect."""
+    """out = `ratio` of the revenue that the responses to the occurrences of a risk protect; 0 where none is exposed."""
     first, last = whole[at.first + r], whole[at.first + r + 1]
-    if last - first == 1 and whole[at.class_ptr + r + 1] - whole[at.class_ptr + r] <= 4:
+    if last - first == 1 and 0 < whole[at.class_ptr + r + 1] - whole[at.class_ptr + r] <= 4:
         protect_classes(number, whole, at, row, block, r, first, ratio, True, out, n)
         return
     fill(block, out, 0.0, n)

@@ -137,11 +137,11 @@ def begin_decay(block, start, inverse, fading, entered, n):
 
 
 @lane
-def decayed(age, entered, falling):
-    """Height of a decay of some age, 1 before it begins and 0 once it counts as over."""
-    x = entered if age <= 1.0 else falling
+def decayed(start, month, entered, falling):
+    """Height of a decay at the end of a month, 1 before it begins and 0 once it counts as over."""
+    x = entered if start >= month else falling
     x = x if x > _GONE else 0.0
-    return x if age > 0.0 else 1.0
+    return x if start < month + 1.0 else 1.0
 
 
 @part
@@ -157,7 +157,7 @@ def open_decay(block, row, o, month, answers, out, out_answered, n):
     if answers:
         for p in range(n):
             now = block[height, p]
-            after = decayed(end - block[start, p], block[entered, p], now * block[fading, p])
+            after = decayed(block[start, p], month, block[entered, p], now * block[fading, p])
             fresh, begin, length = block[first, p], block[respond, p], block[duration, p]
             top = now if begin <= month else fresh
             block[out, p] = length * (now - after)
@@ -166,7 +166,7 @@ def open_decay(block, row, o, month, answers, out, out_answered, n):
     else:
         for p in range(n):
             now = block[height, p]
-            after = decayed(end - block[start, p], block[entered, p], now * block[fading, p])
+            after = decayed(block[start, p], month, block[entered, p], now * block[fading, p])
             block[out, p] = block[duration, p] * (now - after)
             block[height, p] = after
 

@@ -86,7 +86,7 @@ def _draw_gap(
     there = plan > 0.0
     share = values[there] / plan[there, None] - 1.0
     low, high = min(share.min(), -1.2 * lags.max(initial=0.0)), max(share.max(), 0.0)
-    margin = 0.06 * (high - low)
+    margin = 0.06 * (high - low) or 0.01
     ax.set_ylim(low - margin, high + margin)
     _bands(ax, ends, np.zeros(ends.size), lags, 1.0)
     _lines(ax, ends[there], share, levels, np.zeros(share.shape[0]))
@@ -135,4 +135,5 @@ def _lines(ax: Axes, ends: np.ndarray, values: np.ndarray, levels: np.ndarray, p
     for k, style in ({inner: "-", 0: (0, (1.2, 1.6))} if pairs else {}).items():
         label = f"{100 * (levels[-1 - k] - levels[k]):g} % of years lie between"
         looks.append((values[:, [k, -1 - k]], {"color": BLUE, "lw": 1.2, "ls": style, "label": label, "zorder": 3}))
-    return [ax.plot(ends, at, **look)[0] for at, look in looks]
+    marker = "o" if ends.size == 1 else None  # a line of one point would not show
+    return [ax.plot(ends, at, marker=marker, **look)[0] for at, look in looks]

@@ -103,7 +103,12 @@ def beside(ax: Axes) -> Axes:
 def below(ax: Axes) -> Axes:
     """An Axes below the one given, in the lower part of its place."""
     figure, spec = ax.get_figure(), ax.get_subplotspec()
-    assert figure is not None and spec is not None
+    assert figure is not None
+    if spec is None:  # an Axes that was put somewhere by hand
+        left, bottom, width, height = ax.get_position().bounds
+        high, low = (0.92 * height * part / sum(STACKED) for part in STACKED)
+        ax.set_position((left, bottom + height - high, width, high))
+        return figure.add_axes((left, bottom, width, low))
     parts = spec.subgridspec(2, 1, height_ratios=STACKED)
     ax.set_subplotspec(parts[0, 0])
     return figure.add_subplot(parts[1, 0])

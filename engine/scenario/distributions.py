@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Z95 = 1.6448536269514722  # standard normal quantile of 0.95: a lognormal's p95 over its median is exp(Z95 sigma)
 PERT_LAMBDA = 4.0
 LEAST_MASS = 1e-6  # F near 1 is known to 1e-16: of less mass than this the tails would not keep their 1e-3
-_ATOM = 1e-9  # probability from which on a value counts as one that occurs
+_ATOM = 1e-6  # probability of an end from which on it occurs: that of rounding next to it may reach 1e-8
 _MEAN_POINTS = (np.arange(8192) + 0.5) / 8192
 
 Values = Mapping[str, np.ndarray]

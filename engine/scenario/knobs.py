@@ -212,13 +212,13 @@ def _unheld(spec: Spec, distribution: Distribution, values: Mapping[str, np.ndar
     for world, ends in enumerate(zip(low.tolist(), high.tolist(), at_low, at_high, strict=True)):
         if not spec.holds(*ends):
             message = f"values from {ends[0]:.6g} to {ends[1]:.6g} are not {spec.bounds}"
-            return world, message, _off_the_bound(spec, *ends[:2]) if inside else _truncate(spec)
+            return world, message, _off_the_bound(spec, *ends) if inside else _truncate(spec)
     return None
 
 
-def _off_the_bound(spec: Spec, low: float, high: float) -> str:
+def _off_the_bound(spec: Spec, low: float, high: float, at_low: bool, at_high: bool) -> str:
     """Remedy for values that lie on a bound which is excluded: cutting them off at it would leave them there."""
-    sides = ((low, spec.low, spec.open_low), (high, spec.high, spec.open_high))
+    sides = ((low, spec.low, spec.open_low and at_low), (high, spec.high, spec.open_high and at_high))
     ends = [f"{end:.6g}" for end, bound, is_open in sides if is_open and end == bound]
     return f"leave out {' and '.join(ends)}, which would occur"
 
