@@ -1,14 +1,13 @@
 """Worlds -> PlanArrays: the only place where labels become indices."""
 
-import itertools
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engine.kernels import layout
 from engine.scenario import blocks, selectors
+from engine.scenario.classes import Classes
 from engine.scenario.model import Scenario
 from engine.scenario.packing import Builder, driver_numbers, flat, stacked
 from engine.scenario.tables import columns
@@ -49,72 +48,7 @@ def _noise_scale(build: Builder, beta: np.ndarray, volatility: np.ndarray) -> np
     return level * np.exp(-0.5 * (beta**2 * spread + volatility**2))
 
 
-@dataclass(frozen=True)
-class _Classes:
-    """Exposure classes: the streams of each exposure entry. Profiles: streams that share all classes.
-
-    Groups: classes of more than one profile. The places of the bases are those of the profiles, then of the groups,
-    then of the streams that share their profile.
-    """
-
-    risk: list[int]
-    entry: list[str]
-    members: list[list[int]]
-    profiles: list[tuple[int, ...]]
-    profile_of: list[int]
-    groups: list[tuple[int, ...]]
-
-    @classmethod
-    def of(cls, scenario: Scenario) -> "_Classes":
-        ids = list(scenario.streams)
-        risk_of: list[int] = []
-        entry: list[str] = []
-        members: list[list[int]] = []
-        held: list[list[int]] = [[] for _ in ids]
-        for r, risk in enumerate(scenario.risks.values()):
-            chosen = selectors.resolve(risk.exposure, scenario.streams)
-            for text in risk.exposure:
-                inside = [i for i, stream in enumerate(ids) if chosen[stream] == text]
-                for i in inside:
-                    held[i].append(len(risk_of))
-                if inside:
-                    risk_of.append(r)
-                    entry.append(text)
-                    members.append(inside)
-        keys = [tuple(h) for h in held]
-        profiles = list(dict.fromkeys(keys))
-        classes = [tuple(g for g, key in enumerate(profiles) if c in key) for c in range(len(risk_of))]
-        groups = sorted({c for c in classes if len(c) > 1}, key=lambda group: (len(group), group))
-        return cls(risk_of, entry, members, profiles, [profiles.index(key) for key in keys], groups)
-
-    def streams_of(self, profile: int) -> list[int]:
-        """Streams of one profile."""
-        return [i for i, g in enumerate(self.profile_of) if g == profile]
-
-    def place_of(self, entry: int) -> int:
-        """Place of one class: of its only profile, or of its group."""
-        mine = tuple(g for g, key in enumerate(self.profiles) if entry in key)
-        return mine[0] if len(mine) == 1 else len(self.profiles) + self.groups.index(mine)
-
-    def parts(self) -> list[list[int]]:
-        """Places of what each group is summed from: profiles, and smaller groups, the largest that fit in."""
-        parts = []
-        for u, group in enumerate(self.groups):
-            left, mine = set(group), []
-            for v in reversed(range(u)):
-                if left.issuperset(self.groups[v]):
-                    left.difference_update(self.groups[v])
-                    mine.append(len(self.profiles) + v)
-            parts.append(sorted(left) + mine)
-        return parts
-
-    def places(self) -> list[int]:
-        """Place of each stream: its profile's, unless others share it."""
-        shared = itertools.count(len(self.profiles) + len(self.groups))
-        return [g if self.profile_of.count(g) == 1 else next(shared) for g in self.profile_of]
-
-
-def _streams(build: Builder, lift_group: list[int], classes: _Classes) -> layout.StreamAt:
+def _streams(build: Builder, lift_group: list[int], classes: Classes) -> layout.StreamAt:
     scenario = build.scenario
     items = list(scenario.streams.items())
     months = scenario.plan.months
@@ -188,7 +122,7 @@ def _window(build: Builder, name: str) -> np.ndarray:
     return build.elements(f"risks.{name}.window", risk.window)
 
 
-def _risks(build: Builder, classes: _Classes) -> layout.RiskAt:
+def _risks(build: Builder, classes: Classes) -> layout.RiskAt:
     scenario = build.scenario
     items = list(scenario.risks.items())
     answers = [(n, v.response) for n, v in items]
@@ -289,7 +223,7 @@ def _effectiveness(build: Builder, name: str) -> int:
     return build.field(f"risks.{name}.response.effectiveness", response.effectiveness)
 
 
-def _signed(classes: _Classes, exposure: np.ndarray, r: int) -> bool:
+def _signed(classes: Classes, exposure: np.ndarray, r: int) -> bool:
     """Whether a negative exposure may turn a hit into a gain."""
     mine = [c for c, other in enumerate(classes.risk) if other == r]
     return bool(mine) and bool(exposure[:, mine].min() < 0)
@@ -465,7 +399,7 @@ def build(worlds: Worlds, detail: Collection[str] = ()) -> layout.PlanArrays:
     """Translate worlds for the kernel; where all worlds agree there is one row of numbers."""
     scenario = worlds.scenario
     builder = Builder(worlds)
-    lifts, classes = Lifts.of(builder), _Classes.of(scenario)
+    lifts, classes = Lifts.of(builder), Classes.of(scenario)
     at: dict[str, Any] = {
         "demand": _demand(builder),
         "stream": _streams(builder, lifts.group_of, classes),
